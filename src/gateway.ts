@@ -92,8 +92,8 @@ export interface ProgramUsage {
   readonly userUs: number
   /** CPU time in the kernel, microseconds. */
   readonly systemUs: number
-  /** Peak resident memory, KiB. */
-  readonly maxRssKiB: number
+  /** Peak resident memory seen, KiB; undefined for programs too short to be seen. */
+  readonly maxRssKiB: number | undefined
 }
 
 /**

@@ -1,0 +1,123 @@
+/**
+ * The C library calls that starting and watching processes takes, bound once through koffi.
+ *
+ * Linux with glibc on a 64-bit machine; anything else gets a sentence saying what is missing, and
+ * `choose.ts` takes the other spawner. Each binding says its C signature; structures are laid out where
+ * they are used. Nothing here knows what the calls are for.
+ */
+import { constants } from 'node:os'
+import type { KoffiFunc } from 'koffi'
+
+/** An unsigned byte buffer handed to C as a pointer. */
+export type Memory = Buffer | Int32Array
+
+/** The calls; each returns what C returns, -1 with `errno()` set on failure, except posix_spawn (the error number). */
+export interface Libc {
+  readonly errno: () => number
+  readonly pipe2: (ends: Int32Array, flags: number) => number
+  readonly close: (fd: number) => number
+  readonly read: (fd: number, into: Buffer, bytes: number) => number
+  readonly write: (fd: number, from: Buffer, bytes: number) => number
+  readonly fcntl: (fd: number, command: number, value: number) => number
+  readonly kill: (pid: number, signal: number) => number
+  readonly wait4: (pid: number, status: Int32Array, options: number, usage: Buffer) => number
+  readonly pidfdOpen: (pid: number) => number
+  readonly eventfd: (initial: number, flags: number) => number
+  readonly epollCreate: (flags: number) => number
+  readonly epollCtl: (epoll: number, operation: number, fd: number, event: Buffer) => number
+  readonly epollWait: (epoll: number, events: Buffer, count: number, timeoutMs: number) => number
+  /** The same on a thread of the pool, so that it may block. */
+  readonly epollWaitAsync: (
+    epoll: number,
+    events: Buffer,
+    count: number,
+    timeoutMs: number,
+    done: (error: Error | null, ready: number) => void,
+  ) => void
+  readonly actionsInit: (actions: Buffer) => number
+  readonly actionsDup2: (actions: Buffer, from: number, to: number) => number
+  readonly actionsChdir: (actions: Buffer, path: Buffer) => number
+  readonly actionsCloseFrom: (actions: Buffer, from: number) => number
+  readonly actionsDestroy: (actions: Buffer) => number
+  readonly attributesInit: (attributes: Buffer) => number
+  readonly attributesSetFlags: (attributes: Buffer, flags: number) => number
+  readonly attributesSetMask: (attributes: Buffer, mask: Buffer) => number
+  readonly attributesSetDefault: (attributes: Buffer, mask: Buffer) => number
+  /** posix_spawn on a thread of the pool: it blocks until the program is executing. */
+  readonly posixSpawnAsync: (
+    pid: Int32Array,
+    file: Buffer,
+    actions: Buffer,
+    attributes: Buffer,
+    argv: Buffer,
+    env: Buffer,
+    done: (error: Error | null, errno: number) => void,
+  ) => void
+  /** Address of a buffer's memory. */
+  readonly address: (memory: Memory) => bigint
+}
+
+const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+
+/** `ENOENT` for 2; `E` and the number where it has no name. */
+export function errnoName(number: number): string {
+  return names.get(number) ?? `E${number}`
+}
+
+/**
+ * Binds the calls.
+ * @throws Error with a sentence for the banner where koffi or a call is missing.
+ */
+export async function loadLibc(): Promise<Libc> {
+  if (process.platform !== 'linux') throw new Error(`not written for ${process.platform}`)
+  if (!['x64', 'arm64', 'riscv64', 'loong64'].includes(process.arch)) {
+    throw new Error(`not written for ${process.arch}`)
+  }
+  const { default: koffi } = await import('koffi')
+  const library = koffi.load(null)
+  // `as` once, here: koffi cannot know the types behind a C prototype.
+  const bind = <F>(prototype: string): F => library.func(prototype) as unknown as F
+  const bindAsync = <F>(prototype: string): F => {
+    const call = library.func(prototype) as unknown as KoffiFunc<(...args: unknown[]) => unknown>
+    return call.async as unknown as F
+  }
+  const epollWait = 'int epoll_wait(int, void *, int, int)'
+  return {
+    errno: () => koffi.errno(),
+    pipe2: bind('int pipe2(void *, int)'),
+    close: bind('int close(int)'),
+    read: bind('int64 read(int, void *, size_t)'),
+    write: bind('int64 write(int, const void *, size_t)'),
+    fcntl: bind('int fcntl(int, int, long)'),
+    kill: bind('int kill(int, int)'),
+    wait4: bind('int wait4(int, void *, int, void *)'),
+    pidfdOpen: bindPidfdOpen(bind),
+    eventfd: bind('int eventfd(unsigned int, int)'),
+    epollCreate: bind('int epoll_create1(int)'),
+    epollCtl: bind('int epoll_ctl(int, int, int, void *)'),
+    epollWait: bind(epollWait),
+    epollWaitAsync: bindAsync(epollWait),
+    actionsInit: bind('int posix_spawn_file_actions_init(void *)'),
+    actionsDup2: bind('int posix_spawn_file_actions_adddup2(void *, int, int)'),
+    actionsChdir: bind('int posix_spawn_file_actions_addchdir_np(void *, const void *)'),
+    actionsCloseFrom: bind('int posix_spawn_file_actions_addclosefrom_np(void *, int)'),
+    actionsDestroy: bind('int posix_spawn_file_actions_destroy(void *)'),
+    attributesInit: bind('int posix_spawnattr_init(void *)'),
+    attributesSetFlags: bind('int posix_spawnattr_setflags(void *, short)'),
+    attributesSetMask: bind('int posix_spawnattr_setsigmask(void *, void *)'),
+    attributesSetDefault: bind('int posix_spawnattr_setsigdefault(void *, void *)'),
+    posixSpawnAsync: bindAsync(
+      'int posix_spawn(void *, const void *, void *, void *, void *, void *)',
+    ),
+    address: memory => koffi.address(memory),
+  }
+}
+
+/** glibc has a wrapper since 2.36 only; the number is the same on every machine we bind on. */
+function bindPidfdOpen(bind: <F>(prototype: string) => F): (pid: number) => number {
+  const pidfdOpenNumber = 434
+  const syscall = bind<(number: number, pid: number, flags: number) => number>(
+    'long syscall(long, long, long)',
+  )
+  return pid => syscall(pidfdOpenNumber, pid, 0)
+}
