@@ -60,6 +60,11 @@ export const errorTable = {
     'The environment for the program is larger than the system allows.',
     'Send fewer or shorter headers, or shorten env.set.',
   ),
+  HEAD_TIMEOUT: row(
+    408,
+    'The client did not finish its request head in time.',
+    'Check the client, or raise timeouts.head.',
+  ),
   BODY_TOO_LARGE: row(
     413,
     'The request body is larger than allowed.',

@@ -41,6 +41,8 @@ export interface GatewayRequest {
   readonly protocol: string
   /** Decoded path with dot segments resolved; slashes are kept as they came. */
   readonly path: ByteString
+  /** What is left of `path` behind the route's prefix: empty, or begins with `/`. */
+  readonly rest: ByteString
   /** Raw text after the first `?`, or empty. */
   readonly query: ByteString
   /** name, value, name, value… as they came; names in the client's case. */

@@ -74,6 +74,12 @@ export async function loadLibc(): Promise<Libc> {
     throw new Error(`not written for ${process.arch}`)
   }
   const { default: koffi } = await import('koffi')
+  // One start and one wait at a time per slot: keep memory for all of them instead of mapping it anew.
+  koffi.config({
+    resident_async_pools: 12,
+    async_stack_size: 64 * 1024,
+    async_heap_size: 32 * 1024,
+  })
   const library = koffi.load(null)
   // `as` once, here: koffi cannot know the types behind a C prototype.
   const bind = <F>(prototype: string): F => library.func(prototype) as unknown as F

@@ -78,7 +78,7 @@ export class PolledWriter implements PipeWriter {
     this.#poller.remove(this.#fd)
     this.#watched = false
     if (this.#ending) this.close()
-    else this.#drained()
+    this.#drained()
   }
 
   /** Writes what fits; answers what is left, or undefined when all is taken or the reader is gone. */

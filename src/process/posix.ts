@@ -15,14 +15,14 @@ import { PolledReader, scratchBytes } from './pipe-reader.js'
 import { PolledWriter } from './pipe-writer.js'
 import { Poller, readable } from './poller.js'
 import { type Child, SpawnError, type Spawner, type SpawnSpec } from './spawner.js'
+import { StartSlot, StartSlots } from './start-slots.js'
 import { exitOf, usageBytes } from './wait-status.js'
 
 const closeOnExec = 0o2000000
 const nonBlocking = 0o4000
 const setStatusFlags = 4
 const noHang = 1
-/** Room for posix_spawn_file_actions_t and posix_spawnattr_t (80 and 336 bytes in glibc). */
-const actionsBytes = 128
+/** Room for posix_spawnattr_t (336 bytes in glibc). */
 const attributesBytes = 512
 const signalSetBytes = 128
 const spawnSetSignalDefault = 0x04
@@ -38,6 +38,10 @@ export function createPosixSpawner(libc: Libc): Spawner {
     attributes: childAttributes(libc),
     devNull: openSync('/dev/null', 'r'),
     peak: new PeakMemory(),
+    slots: new StartSlots(libc),
+    pair: new Int32Array(2),
+    status: new Int32Array(1),
+    usage: Buffer.alloc(usageBytes),
   }
   return { name: 'posix', spawn: spec => spawn(machine, spec) }
 }
@@ -49,6 +53,11 @@ interface Machine {
   readonly attributes: Buffer
   readonly devNull: number
   readonly peak: PeakMemory
+  readonly slots: StartSlots
+  /** For calls that return at once: one at a time. */
+  readonly pair: Int32Array
+  readonly status: Int32Array
+  readonly usage: Buffer
 }
 
 /** Own session, empty signal mask, every signal at its default: Node ignores SIGPIPE, a program must not. */
@@ -71,15 +80,16 @@ interface Ends {
   readonly childs: number[]
 }
 
-function openPipe(libc: Libc, ends: Ends, weRead: boolean, file: ByteString): [number, number] {
-  const pair = new Int32Array(2)
+/** Opens a pipe and answers the child's end. */
+function openPipe({ libc, pair }: Machine, ends: Ends, weRead: boolean, file: ByteString): number {
   if (libc.pipe2(pair, closeOnExec) !== 0) {
     throw new SpawnError(errnoName(libc.errno()), file)
   }
   const [read = -1, write = -1] = pair
+  const childs = weRead ? write : read
   ends.ours.push(weRead ? read : write)
-  ends.childs.push(weRead ? write : read)
-  return [read, write]
+  ends.childs.push(childs)
+  return childs
 }
 
 function closeAll(libc: Libc, fds: readonly number[]): void {
@@ -90,15 +100,14 @@ async function spawn(machine: Machine, spec: SpawnSpec): Promise<Child> {
   const { libc } = machine
   const ends: Ends = { ours: [], childs: [] }
   try {
-    const [, stdoutWrite] = openPipe(libc, ends, true, spec.file)
-    const [, stderrWrite] = openPipe(libc, ends, true, spec.file)
+    const stdout = openPipe(machine, ends, true, spec.file)
+    const stderr = openPipe(machine, ends, true, spec.file)
     let stdin = typeof spec.stdin === 'number' ? spec.stdin : machine.devNull
     if (spec.stdin === 'pipe') {
-      const [read, write] = openPipe(libc, ends, false, spec.file)
-      libc.fcntl(write, setStatusFlags, nonBlocking)
-      stdin = read
+      stdin = openPipe(machine, ends, false, spec.file)
+      libc.fcntl(ends.ours[2] ?? -1, setStatusFlags, nonBlocking)
     }
-    const pid = await startProcess(machine, spec, [stdin, stdoutWrite, stderrWrite])
+    const pid = await startProcess(machine, spec, [stdin, stdout, stderr])
     return adopt(machine, pid, ends)
   } catch (error) {
     closeAll(libc, ends.ours)
@@ -109,30 +118,40 @@ async function spawn(machine: Machine, spec: SpawnSpec): Promise<Child> {
 }
 
 function startProcess(
-  { libc, attributes }: Machine,
+  { libc, attributes, slots }: Machine,
   spec: SpawnSpec,
   stdio: readonly [number, number, number],
 ): Promise<number> {
-  const actions = Buffer.alloc(actionsBytes)
-  libc.actionsInit(actions)
-  for (const [to, fd] of stdio.entries()) libc.actionsDup2(actions, fd, to)
-  libc.actionsChdir(actions, cString(spec.cwd))
-  libc.actionsCloseFrom(actions, 3)
-  const pid = new Int32Array(1)
-  const file = cString(spec.file)
-  const argv = cVector(libc, spec.argv)
-  const env = cVector(libc, spec.env)
   return new Promise((resolve, reject) => {
-    libc.posixSpawnAsync(pid, file, actions, attributes, argv, env, (error, errno) => {
-      libc.actionsDestroy(actions)
-      if (error !== null) reject(error)
-      else if (errno !== 0) reject(new SpawnError(errnoName(errno), spec.file))
-      else resolve(pid[0] ?? 0)
+    slots.take(slot => {
+      const { pid, actions } = slot
+      const { vectorBytes } = StartSlot
+      slot.reserve(
+        vectorBytes([spec.file, spec.cwd]) + vectorBytes(spec.argv) + vectorBytes(spec.env) + 16,
+      )
+      libc.actionsInit(actions)
+      libc.actionsDup2(actions, stdio[0], 0)
+      libc.actionsDup2(actions, stdio[1], 1)
+      libc.actionsDup2(actions, stdio[2], 2)
+      libc.actionsChdir(actions, slot.string(spec.cwd))
+      libc.actionsCloseFrom(actions, 3)
+      const file = slot.string(spec.file)
+      const argv = slot.vector(spec.argv)
+      const env = slot.vector(spec.env)
+      libc.posixSpawnAsync(pid, file, actions, attributes, argv, env, (error, errno) => {
+        libc.actionsDestroy(actions)
+        const started = pid[0] ?? 0
+        slots.give(slot)
+        if (error !== null) reject(error)
+        else if (errno !== 0) reject(new SpawnError(errnoName(errno), spec.file))
+        else resolve(started)
+      })
     })
   })
 }
 
-function adopt({ libc, poller, scratch, peak }: Machine, pid: number, ends: Ends): Child {
+function adopt(machine: Machine, pid: number, ends: Ends): Child {
+  const { libc, poller, scratch, peak } = machine
   const [stdout = -1, stderr = -1, stdin] = ends.ours
   let peakKiB: number | undefined
   const samplePeak = (): void => {
@@ -143,7 +162,7 @@ function adopt({ libc, poller, scratch, peak }: Machine, pid: number, ends: Ends
     stdin: stdin === undefined ? undefined : new PolledWriter(libc, poller, stdin),
     stdout: new PolledReader(libc, poller, scratch, stdout, samplePeak),
     stderr: new PolledReader(libc, poller, scratch, stderr),
-    exited: reap(libc, poller, pid, waitedKiB => peak.settle(waitedKiB, peakKiB)),
+    exited: reap(machine, pid, waitedKiB => peak.settle(waitedKiB, peakKiB)),
     // After the leader is reaped its number stays taken as long as its group has members; with none
     // left the call fails, and numbers come back only after all others have been used.
     kill: signal => libc.kill(-pid, constants.signals[signal]) === 0,
@@ -151,16 +170,13 @@ function adopt({ libc, poller, scratch, peak }: Machine, pid: number, ends: Ends
 }
 
 function reap(
-  libc: Libc,
-  poller: Poller,
+  { libc, poller, status, usage }: Machine,
   pid: number,
   peakOf: (waitedKiB: number) => number | undefined,
 ): Promise<ProgramExit> {
   const pidfd = libc.pidfdOpen(pid)
   return new Promise(resolve => {
     const collect = (): boolean => {
-      const status = new Int32Array(1)
-      const usage = Buffer.alloc(usageBytes)
       const waited = libc.wait4(pid, status, noHang, usage)
       if (waited === 0) return false
       resolve(waited === pid ? exitOf(status[0] ?? 0, usage, peakOf) : unknownExit)
@@ -183,22 +199,3 @@ function reap(
 
 /** Somebody else in this Node reaped our child. */
 const unknownExit: ProgramExit = { code: undefined, signal: undefined, usage: undefined }
-
-function cString(bytes: ByteString): Buffer {
-  return Buffer.from(`${bytes}\0`, 'latin1')
-}
-
-/** A NULL-terminated array of pointers and the strings they point to, in one buffer. */
-function cVector(libc: Libc, strings: readonly ByteString[]): Buffer {
-  const pointers = 8 * (strings.length + 1)
-  const text = strings.length === 0 ? '' : `${strings.join('\0')}\0`
-  const vector = Buffer.allocUnsafeSlow(pointers + text.length)
-  vector.write(text, pointers, 'latin1')
-  let at = libc.address(vector) + BigInt(pointers)
-  strings.forEach((string, i) => {
-    vector.writeBigUInt64LE(at, 8 * i)
-    at += BigInt(string.length + 1)
-  })
-  vector.writeBigUInt64LE(0n, pointers - 8)
-  return vector
-}

@@ -1,0 +1,154 @@
+/**
+ * From the head that a program printed to the response of the gateway.
+ *
+ * Chooses how the head is read (headers, a status line for nph-, none for plainOutput), answers conditional
+ * requests (E-36), checks X-Sendfile against its allow-list (E-29), and says in the log what was dropped.
+ */
+import { realpathSync } from 'node:fs'
+import { sep } from 'node:path'
+import fresh from 'fresh'
+import { fromText } from '../byte-string.js'
+import { GatewayError } from '../errors.js'
+import type { ByteString, GatewayRequest, GatewayResponse, ResponseBody } from '../gateway.js'
+import type { Logger } from '../log.js'
+import { decodedBody } from './decoded-body.js'
+import type { CgiRouteConfig } from './options.js'
+import { type ResponseHead, ResponseHeadParser } from './response-head.js'
+import type { HeadSource, ScriptRun } from './script-run.js'
+
+/** Longest line of a head. */
+const lineBytes = 16 * 1024
+
+export class HeadResponses {
+  readonly #route: CgiRouteConfig
+  readonly #log: Logger
+
+  constructor(route: CgiRouteConfig, log: Logger) {
+    this.#route = route
+    this.#log = log
+  }
+
+  /** What reads the head of one run. */
+  newSource(nph: boolean): HeadSource {
+    const { limits, plainOutput, sendfile, decodeChunked } = this.#route
+    if (plainOutput) return plainSource
+    return new ResponseHeadParser({
+      maxBytes: limits.responseHeadBytes,
+      maxFields: limits.responseHeaderCount,
+      maxLineBytes: Math.min(lineBytes, limits.responseHeadBytes),
+      statusLine: nph ? 'required' : 'refused',
+      sendfile: sendfile.length > 0,
+      decodeChunked,
+    })
+  }
+
+  /** The response for a head; `run` gives its body. @throws GatewayError SENDFILE_DENIED */
+  response(request: GatewayRequest, head: ResponseHead, run: ScriptRun): GatewayResponse {
+    for (const warning of head.warnings) {
+      this.#log.warn({ id: request.id, script: request.facts.script }, warning)
+    }
+    if (head.status === 401 && !this.#route.passAuthorization && sentAuthorization(request)) {
+      this.#log.warn(
+        { id: request.id, script: request.facts.script },
+        'the script answers 401 but never sees the Authorization header: set passAuthorization: true on the route if it checks passwords itself',
+      )
+    }
+    const notModified = head.status === 200 && !head.statusGiven && isFresh(request, head)
+    return {
+      status: notModified ? 304 : head.status,
+      reason: notModified ? undefined : head.reason,
+      headers: head.headers,
+      length: notModified ? undefined : head.length,
+      body: head.chunked ? decodedBody(run) : run,
+      close: head.close,
+      localRedirect: head.localRedirect,
+      sendFile: head.sendfile === undefined ? undefined : this.#allowed(head.sendfile),
+    }
+  }
+
+  /** A-5: the same URL with its slash. */
+  redirect(path: ByteString, query: ByteString): GatewayResponse {
+    return {
+      status: 301,
+      reason: undefined,
+      headers: ['Location', query === '' ? path : `${path}?${query}`],
+      length: 0,
+      body: emptyBody,
+      close: false,
+      localRedirect: undefined,
+      sendFile: undefined,
+    }
+  }
+
+  #allowed(asked: ByteString): string {
+    const file = Buffer.from(asked, 'latin1').toString('utf8')
+    try {
+      const real = realpathSync(file)
+      for (const folder of this.#route.sendfile) {
+        if (real.startsWith(realpathSync(folder) + sep)) return real
+      }
+    } catch {
+      throw new GatewayError('NOT_FOUND', `X-Sendfile: ${file}`)
+    }
+    throw new GatewayError('SENDFILE_DENIED', `X-Sendfile: ${file}`)
+  }
+}
+
+const plainHead: ResponseHead = {
+  status: 200,
+  reason: undefined,
+  headers: ['Content-Type', fromText('text/plain; charset=utf-8')],
+  length: undefined,
+  close: false,
+  statusGiven: true,
+  localRedirect: undefined,
+  sendfile: undefined,
+  chunked: false,
+  warnings: [],
+}
+
+/** E-25: everything printed is the body. */
+const plainSource: HeadSource = {
+  push: chunk => ({ head: plainHead, rest: chunk }),
+  finish: () => new GatewayError('NO_OUTPUT'),
+}
+
+const emptyBody: ResponseBody = {
+  flow: sink => sink.end(),
+  pause: () => {},
+  resume: () => {},
+  cancel: () => {},
+}
+
+function sentAuthorization(request: GatewayRequest): boolean {
+  return field(request.rawHeaders, 'authorization') !== undefined
+}
+
+/** RFC 9110 §13: the client has it already. */
+function isFresh(request: GatewayRequest, head: ResponseHead): boolean {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return false
+  const noneMatch = field(request.rawHeaders, 'if-none-match')
+  const modifiedSince = field(request.rawHeaders, 'if-modified-since')
+  if (noneMatch === undefined && modifiedSince === undefined) return false
+  const cacheControl = field(request.rawHeaders, 'cache-control')
+  return fresh(
+    {
+      'if-none-match': noneMatch,
+      'if-modified-since': modifiedSince,
+      'cache-control': cacheControl,
+    },
+    {
+      etag: field(head.headers, 'etag'),
+      'last-modified': field(head.headers, 'last-modified'),
+    },
+  )
+}
+
+/** First value of a field in a flat list of names and values; the name in lower case. */
+function field(headers: readonly ByteString[], name: string): ByteString | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    const candidate = headers[i]
+    if (candidate?.length === name.length && candidate.toLowerCase() === name) return headers[i + 1]
+  }
+  return undefined
+}

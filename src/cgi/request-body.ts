@@ -1,0 +1,84 @@
+/**
+ * Makes a request body ready for a program's stdin (conventions D, RFC 3875 §4.2).
+ *
+ * A body of known length streams straight through. A chunked one is spooled first, so that
+ * CONTENT_LENGTH can be told, unless the route says `requestBody: stream`. Nothing is started before
+ * a spooled body is whole: a short one never reaches a program.
+ */
+import type { Readable } from 'node:stream'
+import { GatewayError } from '../errors.js'
+import type { GatewayRequest } from '../gateway.js'
+import type { PipeWriter, SpawnSpec } from '../process/spawner.js'
+import type { CgiRouteConfig } from './options.js'
+import { type FeedEvents, feedBuffer, feedStream } from './script-input.js'
+import { spoolBody } from './spool.js'
+
+/** A body on its way to stdin. */
+export interface ReadyBody {
+  /** CONTENT_LENGTH, or undefined when there is no body or its length is not known. */
+  readonly contentLength: number | undefined
+  readonly stdin: SpawnSpec['stdin']
+  /** Feeds the pipe; only called when `stdin` is `pipe`. */
+  feed(stdin: PipeWriter, events: FeedEvents): void
+  /** Gives back what the body holds; the program keeps its own descriptor. */
+  dispose(): void
+}
+
+const nothingToFeed = (): void => {}
+
+const noBody = (contentLength: number | undefined): ReadyBody => ({
+  contentLength,
+  stdin: 'none',
+  feed: nothingToFeed,
+  dispose: nothingToFeed,
+})
+
+/**
+ * @throws GatewayError BODY_TOO_LARGE, BODY_TIMEOUT, CLIENT_LEFT
+ */
+export async function prepareBody(
+  request: GatewayRequest,
+  route: CgiRouteConfig,
+  clientBodyMs: number,
+): Promise<ReadyBody> {
+  const { length, stream } = request.body
+  const limit = route.limits.bodyBytes
+  if (stream === undefined || length === 0) return noBody(length)
+  if (length !== undefined && length > limit) {
+    throw new GatewayError('BODY_TOO_LARGE', `${length} bytes; the limit is ${limit}.`)
+  }
+  if (length !== undefined || route.requestBody === 'stream') {
+    return streamed(request, stream, length, limit)
+  }
+  request.body.invite()
+  const spooled = await spoolBody(stream, {
+    memoryBytes: route.limits.spoolMemoryBytes,
+    limitBytes: limit,
+    idleMs: clientBodyMs,
+    signal: request.signal,
+  })
+  const { buffer, fd } = spooled
+  return {
+    contentLength: spooled.length,
+    stdin: fd ?? (spooled.length === 0 ? 'none' : 'pipe'),
+    feed: (stdin, events) => feedBuffer(stdin, buffer ?? Buffer.alloc(0), events),
+    dispose: () => spooled.dispose(),
+  }
+}
+
+function streamed(
+  request: GatewayRequest,
+  stream: Readable,
+  contentLength: number | undefined,
+  limit: number,
+): ReadyBody {
+  return {
+    contentLength,
+    stdin: 'pipe',
+    feed: (stdin, events) => {
+      request.body.invite()
+      feedStream(stdin, stream, limit, events)
+    },
+    dispose: nothingToFeed,
+  }
+}

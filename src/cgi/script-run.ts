@@ -1,0 +1,286 @@
+/**
+ * One run of a program: its output becomes a head and a body, its time is limited, its end is awaited.
+ *
+ * States: `head` (reading headers), `held` (head known, nobody reads the body yet), `flowing`, `closed`
+ * (the answer is over; what is still printed is dropped). While the answer is held at most `heldBytes`
+ * wait here; afterwards the pipe itself holds back the program when the client is slow.
+ */
+import { GatewayError } from '../errors.js'
+import type { BodySink, ProgramExit, ResponseBody } from '../gateway.js'
+import type { Child } from '../process/spawner.js'
+import { Deadlines, type DeadlineTimes } from './deadlines.js'
+import type { ResponseHead } from './response-head.js'
+import { ScriptEnd } from './script-end.js'
+
+/** Turns bytes of stdout into a head: the parser, or something that needs none. */
+export interface HeadSource {
+  push(chunk: Buffer): { head: ResponseHead; rest: Buffer } | undefined
+  finish(): GatewayError
+}
+
+export interface ScriptRunOptions {
+  readonly times: DeadlineTimes
+  readonly graceMs: number
+  readonly newHeadSource: () => HeadSource
+  /** Informational responses on the way to the head (E-23). */
+  readonly inform: (head: ResponseHead) => void
+  /** The head, once; the body is this run. */
+  readonly onHead: (head: ResponseHead) => void
+  /** There will be no head. */
+  readonly onFailure: (error: GatewayError) => void
+  readonly onFirstByte: () => void
+  /** The program and, where it was told to end, its group are gone. */
+  readonly onEnded: () => void
+}
+
+/** Output held before anybody reads it. */
+const heldBytes = 256 * 1024
+/** How long children may keep stdout open after the program has ended (E-33). */
+const drainMs = 250
+/** How long a program may live on after closing stdout before its answer counts as whole. */
+const settleMs = 100
+
+export class ScriptRun implements ResponseBody {
+  readonly #child: Child
+  readonly #options: ScriptRunOptions
+  readonly #deadlines: Deadlines
+  readonly #end: ScriptEnd
+  #source: HeadSource
+  #state: 'head' | 'held' | 'flowing' | 'closed' = 'head'
+  #candidate: ResponseHead | undefined
+  #held: Buffer[] = []
+  #heldSize = 0
+  #sink: BodySink | undefined
+  #sawOutput = false
+  #outputEnded = false
+  /** Nothing more will come, and the exit is known unless the program lives on without stdout. */
+  #over = false
+  #paused = false
+  #exit: ProgramExit | undefined
+  #failure: GatewayError | undefined
+  #settling: NodeJS.Timeout | undefined
+
+  constructor(child: Child, options: ScriptRunOptions) {
+    this.#child = child
+    this.#options = options
+    this.#source = options.newHeadSource()
+    this.#deadlines = new Deadlines(options.times, error => this.fail(error))
+    this.#end = new ScriptEnd(child, options.graceMs, options.onEnded)
+    child.stdout.start(
+      chunk => this.#output(chunk),
+      () => this.#outputEnd(),
+    )
+    void child.exited.then(exit => this.#exited(exit))
+  }
+
+  /** The limits of time, for whoever feeds the body. */
+  get deadlines(): Deadlines {
+    return this.#deadlines
+  }
+
+  /** Ends the program because of `error`: refuses the head, or breaks the body off. */
+  fail(error: GatewayError): void {
+    this.#settle(error)
+    this.#end.terminate()
+  }
+
+  /** KILL at once. */
+  kill(): void {
+    this.#settle(new GatewayError('DRAINING'))
+    this.#end.kill()
+  }
+
+  flow(sink: BodySink): void {
+    if (this.#state !== 'held') {
+      if (this.#failure !== undefined) sink.fail(this.#failure)
+      return
+    }
+    this.#state = 'flowing'
+    this.#sink = sink
+    const held = this.#held
+    this.#held = []
+    // Before the chunks: the sink may ask for a pause of its own while it takes them.
+    if (this.#heldSize > heldBytes) this.resume()
+    for (const chunk of held) sink.data(chunk)
+    if (this.#over) this.#complete()
+  }
+
+  /** The body has been sent, or the program wants no more of it: its answer is due. */
+  bodyDone(): void {
+    if (this.#state === 'closed') return
+    this.#deadlines.enter(this.#sawOutput ? 'idle' : 'firstByte')
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#child.stdout.pause()
+    this.#watchOrphans()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#deadlines.progress()
+    this.#child.stdout.resume()
+    this.#watchOrphans()
+  }
+
+  /** The answer is over: the program gets the grace to end by itself, its output is dropped. */
+  cancel(): void {
+    if (this.#state === 'closed') return
+    this.#close()
+    if (this.#exit !== undefined) return
+    const timer = setTimeout(() => this.#end.terminate(), this.#options.graceMs)
+    void this.#child.exited.then(() => clearTimeout(timer))
+  }
+
+  #output(chunk: Buffer): void {
+    if (!this.#sawOutput) {
+      this.#sawOutput = true
+      this.#options.onFirstByte()
+      this.#deadlines.enter('idle')
+    } else {
+      this.#deadlines.progress()
+    }
+    this.#settling?.refresh()
+    switch (this.#state) {
+      case 'head':
+        this.#readHead(chunk)
+        return
+      case 'held':
+        this.#hold(chunk)
+        return
+      case 'flowing':
+        this.#sink?.data(chunk)
+        return
+      case 'closed':
+        return
+      default:
+        this.#state satisfies never
+    }
+  }
+
+  #readHead(chunk: Buffer): void {
+    if (this.#candidate !== undefined) {
+      // RFC 3875 §6.2.2 allows no body behind a local redirect: with one it is the client's (E-8).
+      this.#announce({ ...this.#candidate, localRedirect: undefined })
+      this.#hold(chunk)
+      return
+    }
+    try {
+      let parsed = this.#source.push(chunk)
+      while (parsed !== undefined && parsed.head.status < 200) {
+        this.#options.inform(parsed.head)
+        this.#source = this.#options.newHeadSource()
+        if (parsed.rest.length === 0) return
+        parsed = this.#source.push(parsed.rest)
+      }
+      if (parsed === undefined) return
+      if (parsed.head.localRedirect !== undefined && parsed.rest.length === 0) {
+        this.#candidate = parsed.head
+        return
+      }
+      this.#announce({ ...parsed.head, localRedirect: undefined })
+      if (parsed.rest.length > 0) this.#hold(parsed.rest)
+    } catch (error) {
+      this.fail(error instanceof GatewayError ? error : new GatewayError('INTERNAL', String(error)))
+    }
+  }
+
+  #announce(head: ResponseHead): void {
+    this.#state = 'held'
+    this.#options.onHead(head)
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held.push(chunk)
+    this.#heldSize += chunk.length
+    if (this.#heldSize > heldBytes) this.pause()
+  }
+
+  #outputEnd(): void {
+    this.#outputEnded = true
+    clearTimeout(this.#settling)
+    if (this.#exit === undefined) {
+      this.#settling = setTimeout(() => this.#complete(), settleMs)
+      return
+    }
+    this.#complete()
+  }
+
+  #exited(exit: ProgramExit): void {
+    this.#exit = exit
+    clearTimeout(this.#settling)
+    if (this.#outputEnded) this.#complete()
+    else this.#watchOrphans()
+    this.#end.leaderGone()
+  }
+
+  /**
+   * After the exit, children may keep stdout open: what has come within a while is the answer (E-33).
+   * The while does not run when it is we who do not read.
+   */
+  #watchOrphans(): void {
+    if (this.#exit === undefined || this.#outputEnded) return
+    clearTimeout(this.#settling)
+    if (this.#paused) return
+    this.#settling = setTimeout(() => {
+      this.#child.stdout.close()
+      this.#outputEnded = true
+      this.#complete()
+    }, drainMs)
+  }
+
+  #complete(): void {
+    this.#over = true
+    switch (this.#state) {
+      case 'head':
+        if (this.#candidate !== undefined) this.#announce(this.#candidate)
+        else if (this.#exit !== undefined) this.#settle(this.#withExit(this.#source.finish()))
+        return
+      case 'flowing':
+        this.#finishBody()
+        return
+      case 'held':
+      case 'closed':
+        return
+      default:
+        this.#state satisfies never
+    }
+  }
+
+  #finishBody(): void {
+    const sink = this.#sink
+    const signal = this.#exit?.signal
+    this.#close()
+    if (signal === undefined) sink?.end()
+    else sink?.fail(this.#withExit(new GatewayError('TRUNCATED')))
+  }
+
+  #withExit(error: GatewayError): GatewayError {
+    const exit = this.#exit
+    if (exit === undefined) return error
+    const how =
+      exit.signal === undefined ? `exit status ${exit.code ?? '?'}` : `signal ${exit.signal}`
+    return new GatewayError(error.code, `${error.detail} It ended with ${how}.`.trim())
+  }
+
+  /** The answer is over by `error`, unless it was over already. */
+  #settle(error: GatewayError): void {
+    if (this.#state === 'closed') return
+    const state = this.#state
+    const sink = this.#sink
+    this.#failure = error
+    this.#close()
+    if (state === 'head') this.#options.onFailure(error)
+    else sink?.fail(error)
+  }
+
+  #close(): void {
+    this.#state = 'closed'
+    this.#held = []
+    this.#sink = undefined
+    this.#deadlines.stop()
+    // What is still printed is read and dropped, so that the program does not wait for us.
+    this.resume()
+  }
+}

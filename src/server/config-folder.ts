@@ -1,0 +1,90 @@
+/**
+ * A Config without a file: what `postern` serves in a folder, and what flags change.
+ *
+ * Flags win over a file. Nothing here loads yaml or zod: this is the way of the shortest start.
+ */
+import { join, resolve } from 'node:path'
+import { type Config, defaultCgiRoute, defaultConfig, type ListenAddress } from './config.js'
+import { ConfigError } from './config-error.js'
+import { kindOfFile } from './config-paths.js'
+
+/** What flags say; whatever is absent stays as it is. */
+export interface ConfigOverrides {
+  readonly host?: string
+  readonly port?: number
+  /** Folder of static files. */
+  readonly root?: string
+  /** Folder of scripts for `/cgi-bin/`. */
+  readonly cgiBin?: string
+  readonly dev?: boolean
+  readonly processes?: number
+  readonly access?: Config['log']['access']
+  readonly level?: Config['log']['level']
+}
+
+/**
+ * What a folder serves by itself: `./public` or the folder, and `./cgi-bin` when it is there.
+ * @throws ConfigError when the folder or one that a flag names is not there
+ */
+export function configForFolder(directory: string, overrides: ConfigOverrides = {}): Config {
+  const folder = requireFolder(directory, 'the folder to serve')
+  const cgiBin = join(folder, 'cgi-bin')
+  const own: ConfigOverrides = {
+    root: staticRootOf(folder),
+    ...(kindOfFile(cgiBin) === 'directory' ? { cgiBin } : {}),
+  }
+  return applyOverrides(defaultConfig, { ...own, ...overrides })
+}
+
+/** `public` inside the folder when it is there, else the folder. */
+export function staticRootOf(folder: string): string {
+  const inside = join(folder, 'public')
+  return kindOfFile(inside) === 'directory' ? inside : folder
+}
+
+/**
+ * The configuration with the flags on top.
+ * @throws ConfigError when a folder is not there
+ */
+export function applyOverrides(config: Config, overrides: ConfigOverrides): Config {
+  const changed: Config = {
+    ...config,
+    listen: overrideListen(config.listen, overrides),
+    root: overrides.root === undefined ? config.root : requireFolder(overrides.root, '--root'),
+    processes: overrides.processes ?? config.processes,
+    log: {
+      access: overrides.access ?? config.log.access,
+      level: overrides.level ?? config.log.level,
+    },
+    dev: overrides.dev ?? config.dev,
+  }
+  if (overrides.cgiBin === undefined) return changed
+  return withCgiBin(changed, requireFolder(overrides.cgiBin, '--cgi-bin'))
+}
+
+/** One address as soon as a flag names a part of it; the other part is that of the first TCP address. */
+function overrideListen(
+  listen: readonly ListenAddress[],
+  { host, port }: ConfigOverrides,
+): readonly ListenAddress[] {
+  if (host === undefined && port === undefined) return listen
+  const first = [...listen, ...defaultConfig.listen].find(address => address.kind === 'tcp')
+  if (first === undefined) return listen
+  return [{ kind: 'tcp', host: host ?? first.host, port: port ?? first.port }]
+}
+
+/** `/cgi-bin/` runs the scripts of this folder, with the other settings of that route if there is one. */
+function withCgiBin(config: Config, target: string): Config {
+  const path = '/cgi-bin/'
+  const existing = config.routes.find(route => route.path === path)
+  const route = { ...(existing ?? defaultCgiRoute), path, target, program: false }
+  return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
+}
+
+function requireFolder(given: string, flag: string): string {
+  const folder = resolve(given)
+  const kind = kindOfFile(folder)
+  if (kind === 'directory') return folder
+  const problem = kind === 'file' ? `${given} is not a folder` : `there is no folder ${given}`
+  throw new ConfigError({ flag }, problem, 'create it, or correct the path')
+}

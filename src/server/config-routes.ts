@@ -1,0 +1,203 @@
+/**
+ * `routes` of a configuration: which kind each is, its shape, and the complete route with every default.
+ *
+ * Kinds that have a shape but no gateway yet are checked and then refused by name, so that a file
+ * written for a later version says what it is waiting for. A kind that is built gets its own builder here.
+ */
+import {
+  type CgiRouteConfig,
+  defaultCgiRoute,
+  type EnvConfig,
+  type RouteConfig,
+  type RouteLimits,
+} from './config.js'
+import { check } from './config-check.js'
+import type { ConfigDocument } from './config-document.js'
+import { readEnv } from './config-env.js'
+import { describePath, type SettingPath, showValue } from './config-error.js'
+import {
+  type ConfigSurroundings,
+  readCgiTarget,
+  readFolder,
+  readInterpreter,
+} from './config-paths.js'
+import {
+  type RawCgiRoute,
+  type RawRouteLimits,
+  type RouteKind,
+  routeKeys,
+  routeKinds,
+  routeSchemas,
+} from './config-schema.js'
+import { nearMiss } from './near-miss.js'
+
+/** What the top of the file gives every route. */
+export interface RouteDefaults {
+  readonly env: EnvConfig
+  readonly limits: RouteLimits
+}
+
+type RawRoute = Readonly<Record<string, unknown>>
+
+/**
+ * The routes, complete.
+ * @throws ConfigError for the first one that is wrong
+ */
+export function readRoutes(
+  surroundings: ConfigSurroundings,
+  rawRoutes: readonly RawRoute[],
+  defaults: RouteDefaults,
+): RouteConfig[] {
+  const { document } = surroundings
+  const routes: RouteConfig[] = []
+  for (const [index, raw] of rawRoutes.entries()) {
+    const place = ['routes', index]
+    const kind = kindOf(document, place, raw)
+    const shaped = check(document, routeSchemas[kind], raw, place)
+    const path = readRoutePath(document, [...place, 'path'], shaped.path)
+    const twin = routes.findIndex(route => route.path === path)
+    if (twin !== -1) {
+      document.fail(
+        [...place, 'path'],
+        `${showValue(path)} is the path of ${describePath(['routes', twin])} already`,
+        'remove one of the two, or give it another path',
+      )
+    }
+    if (!('cgi' in shaped)) refuseUnbuilt(document, [...place, kind], `${kind} routes`)
+    routes.push(readCgiRoute(surroundings, place, path, shaped, defaults))
+  }
+  return routes
+}
+
+/** The one key that says what answers below this path. */
+function kindOf(document: ConfigDocument, place: SettingPath, raw: RawRoute): RouteKind {
+  const [kind, second] = routeKinds.filter(name => Object.hasOwn(raw, name))
+  if (second !== undefined) {
+    document.failAtKey(
+      [...place, second],
+      `a route has one kind, and this one is ${kind} already`,
+      `remove one of the two, or give ${second} a route of its own`,
+    )
+  }
+  if (kind !== undefined) return kind
+  // More likely a kind that was mistyped than one that was left out.
+  const unknown = Object.keys(raw).find(key => !routeKeys.includes(key))
+  const meant = unknown === undefined ? undefined : nearMiss(unknown, routeKeys)
+  if (unknown !== undefined && meant !== undefined) {
+    document.failAtKey([...place, unknown], 'unknown key', `did you mean ${meant}?`)
+  }
+  return document.fail(
+    place,
+    'the route does not say what answers',
+    `add one of ${routeKinds.join(', ')}; for example cgi: cgi-bin/`,
+  )
+}
+
+/** The prefix with its trailing slash. */
+function readRoutePath(document: ConfigDocument, place: SettingPath, given: string): string {
+  const path = given.endsWith('/') ? given : `${given}/`
+  // Requests are compared after decoding and without dot segments: these would never match.
+  if (/[?#%]/.test(path)) {
+    document.fail(
+      place,
+      `expected a path without ?, # and %, got ${showValue(given)}`,
+      'write the path decoded and without a query',
+    )
+  }
+  if (/\/\.{0,2}\//.test(path)) {
+    document.fail(
+      place,
+      `expected a path without empty, . and .. segments, got ${showValue(given)}`,
+      'write for example /cgi-bin/',
+    )
+  }
+  return path
+}
+
+function refuseUnbuilt(document: ConfigDocument, place: SettingPath, what: string): never {
+  return document.failAtKey(
+    place,
+    `this version of Postern does not run ${what} yet`,
+    'remove it, or use cgi',
+  )
+}
+
+function readCgiRoute(
+  surroundings: ConfigSurroundings,
+  place: SettingPath,
+  path: string,
+  raw: RawCgiRoute,
+  defaults: RouteDefaults,
+): CgiRouteConfig {
+  const { document } = surroundings
+  if (raw.warm === true) refuseUnbuilt(document, [...place, 'warm'], 'warm cgi routes')
+  const interpreters = readInterpreters(surroundings, [...place, 'interpreters'], raw.interpreters)
+  const suffixes = Object.keys(interpreters)
+  const standard = defaultCgiRoute
+  return {
+    kind: 'cgi',
+    path,
+    ...readCgiTarget(surroundings, [...place, 'cgi'], raw.cgi, file =>
+      suffixes.some(suffix => file.endsWith(suffix)),
+    ),
+    interpreters,
+    index: raw.index ?? standard.index,
+    env: readEnv(document, [...place, 'env'], raw.env, defaults.env),
+    passAuthorization: raw.passAuthorization ?? standard.passAuthorization,
+    preset: raw.preset ?? standard.preset,
+    processes: raw.processes ?? standard.processes,
+    queue: {
+      length: raw.queue?.length ?? standard.queue.length,
+      waitMs: raw.queue?.wait ?? standard.queue.waitMs,
+    },
+    timeouts: {
+      firstByteMs: raw.timeouts?.firstByte ?? standard.timeouts.firstByteMs,
+      idleMs: raw.timeouts?.idle ?? standard.timeouts.idleMs,
+      totalMs: raw.timeouts?.total ?? standard.timeouts.totalMs,
+      graceMs: raw.timeouts?.grace ?? standard.timeouts.graceMs,
+    },
+    symlinks: raw.symlinks ?? standard.symlinks,
+    limits: readRouteLimits(raw.limits, defaults.limits),
+    requestBody: raw.requestBody ?? standard.requestBody,
+    encodedSlash: raw.encodedSlash ?? standard.encodedSlash,
+    ambiguousHeaders: raw.ambiguousHeaders ?? standard.ambiguousHeaders,
+    plainOutput: raw.plainOutput ?? standard.plainOutput,
+    decodeChunked: raw.decodeChunked ?? standard.decodeChunked,
+    methods: raw.methods ?? standard.methods,
+    sendfile: (raw.sendfile ?? standard.sendfile).map((folder, index) =>
+      readFolder(surroundings, [...place, 'sendfile', index], folder),
+    ),
+    cwd:
+      raw.cwd === undefined ? standard.cwd : readFolder(surroundings, [...place, 'cwd'], raw.cwd),
+  }
+}
+
+/** The limits of a route on top of those of the file. */
+export function readRouteLimits(raw: RawRouteLimits | undefined, base: RouteLimits): RouteLimits {
+  return {
+    bodyBytes: raw?.body ?? base.bodyBytes,
+    responseHeadBytes: raw?.responseHead ?? base.responseHeadBytes,
+    responseHeaderCount: raw?.responseHeaders ?? base.responseHeaderCount,
+    stderrBytes: raw?.stderr ?? base.stderrBytes,
+    spoolMemoryBytes: raw?.spoolMemory ?? base.spoolMemoryBytes,
+  }
+}
+
+function readInterpreters(
+  surroundings: ConfigSurroundings,
+  place: SettingPath,
+  raw: Readonly<Record<string, string>> | undefined,
+): Record<string, string> {
+  const interpreters: Record<string, string> = {}
+  for (const [suffix, given] of Object.entries(raw ?? {})) {
+    if (!/^\.[^/\0]+$/.test(suffix)) {
+      surroundings.document.failAtKey(
+        [...place, suffix],
+        `expected a suffix that begins with a dot, got ${showValue(suffix)}`,
+        'write for example .py: python3',
+      )
+    }
+    interpreters[suffix] = readInterpreter(surroundings, [...place, suffix], given)
+  }
+  return interpreters
+}

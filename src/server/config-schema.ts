@@ -1,0 +1,248 @@
+/**
+ * The shape of `postern.yaml`: every key and its type.
+ *
+ * The shape only: what needs the file system or two settings at once is in `config-routes.ts`. A key
+ * joins when something uses it. Loaded only when there is a file to check, since zod takes longer to load
+ * than a server to start.
+ */
+import { z } from 'zod'
+import {
+  backendAddress,
+  choice,
+  count,
+  duration,
+  expected,
+  fileNames,
+  folder,
+  fullList,
+  list,
+  listenAddress,
+  map,
+  positiveSize,
+  size,
+  switched,
+  text,
+  variableName,
+  whole,
+} from './config-fields.js'
+
+const env = map(
+  {
+    set: z
+      .record(
+        z.string(),
+        z.union([z.string(), z.number(), z.boolean()], expected('text', '"a value"')),
+        expected('a map of names and values', '{ LANG: C.UTF-8 }'),
+      )
+      .optional(),
+    pass: list(variableName, 'a list of variable names', '[TZ]').optional(),
+  },
+  '{ set: { LANG: C.UTF-8 }, pass: [TZ] }',
+)
+
+const routeLimitKeys = {
+  body: size.optional(),
+  responseHead: positiveSize.optional(),
+  responseHeaders: count.optional(),
+  stderr: size.optional(),
+  spoolMemory: size.optional(),
+}
+const routeLimits = map(routeLimitKeys, '{ body: 100MiB }')
+
+const programTimeoutKeys = {
+  firstByte: duration.optional(),
+  idle: duration.optional(),
+  total: duration.optional(),
+  grace: duration.optional(),
+}
+const programTimeouts = map(programTimeoutKeys, '{ firstByte: 60s }')
+const backendTimeouts = map(
+  { connect: duration.optional(), ...programTimeoutKeys },
+  '{ connect: 5s }',
+)
+
+/** The whole file, except that each route is only known to be a map; `routeSchemas` has the rest. */
+export const configSchema = map(
+  {
+    listen: z
+      .union(
+        [listenAddress, fullList(listenAddress, 'an address or a list of them', '127.0.0.1:8000')],
+        expected('an address or a list of them', '127.0.0.1:8000'),
+      )
+      .optional(),
+    root: folder.optional(),
+    index: fileNames.optional(),
+    serverName: text('a host name', 'example.test').optional(),
+    processes: whole(1, 256, 2).optional(),
+    log: map(
+      {
+        access: choice(['combined', 'json', 'off']).optional(),
+        level: choice(['info', 'debug', 'warn', 'error', 'silent']).optional(),
+      },
+      '{ access: combined, level: info }',
+    ).optional(),
+    env: env.optional(),
+    limits: map(
+      {
+        requestLine: positiveSize.optional(),
+        head: positiveSize.optional(),
+        headers: count.optional(),
+        ...routeLimitKeys,
+      },
+      '{ body: 1GiB }',
+    ).optional(),
+    timeouts: map(
+      {
+        head: duration.optional(),
+        body: duration.optional(),
+        keepAlive: duration.optional(),
+        drain: duration.optional(),
+      },
+      '{ body: 30s }',
+    ).optional(),
+    routes: list(
+      z.looseObject({}, expected('a map', '{ path: /cgi-bin/, cgi: cgi-bin/ }')),
+      'a list of routes',
+      '[{ path: /cgi-bin/, cgi: cgi-bin/ }]',
+    ).optional(),
+    dev: switched.optional(),
+  },
+  'listen: 127.0.0.1:8000',
+)
+
+/** What every kind of route understands. */
+const anyRoute = {
+  path: z
+    .string(expected('a path that begins with /', '/cgi-bin/'))
+    .startsWith('/', expected('a path that begins with /', '/cgi-bin/')),
+  env: env.optional(),
+  passAuthorization: switched.optional(),
+  queue: map(
+    {
+      length: whole(0, Number.MAX_SAFE_INTEGER, 256).optional(),
+      wait: duration.optional(),
+    },
+    '{ length: 256, wait: 10s }',
+  ).optional(),
+  limits: routeLimits.optional(),
+  requestBody: choice(['spool', 'stream']).optional(),
+  encodedSlash: choice(['reject', 'decode', 'keep']).optional(),
+  ambiguousHeaders: choice(['drop', 'reject', 'allow']).optional(),
+  decodeChunked: switched.optional(),
+  methods: fullList(
+    z
+      .string(expected('a method', 'GET'))
+      .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, expected('a method', 'GET')),
+    'a list of methods',
+    '[GET, HEAD, POST]',
+  ).optional(),
+  sendfile: list(folder, 'a list of folders', '[files/]').optional(),
+}
+
+/** What routes with a gateway behind an address add. */
+const backendRoute = {
+  ...anyRoute,
+  timeouts: backendTimeouts.optional(),
+  capacity: whole(1, Number.MAX_SAFE_INTEGER, 8).optional(),
+}
+
+const backendAddresses = z.union(
+  [backendAddress, fullList(backendAddress, 'an address or a list of them', 'unix:/run/app.sock')],
+  expected('an address or a list of them', 'unix:/run/app.sock'),
+)
+
+/** A shape per kind of route; the kind is the key that says what answers. */
+export const routeSchemas = {
+  cgi: map(
+    {
+      cgi: text('a directory of scripts or a program', 'cgi-bin/'),
+      ...anyRoute,
+      interpreters: z
+        .record(
+          z.string(),
+          text('a program', 'python3'),
+          expected('a map of suffixes and programs', '{ .py: python3 }'),
+        )
+        .optional(),
+      warm: switched.optional(),
+      index: fileNames.optional(),
+      preset: choice(['git']).optional(),
+      processes: whole(1, Number.MAX_SAFE_INTEGER, 64).optional(),
+      timeouts: programTimeouts.optional(),
+      symlinks: choice(['inside', 'follow', 'refuse']).optional(),
+      plainOutput: switched.optional(),
+      cwd: folder.optional(),
+    },
+    '{ path: /cgi-bin/, cgi: cgi-bin/ }',
+  ),
+  fastcgi: map(
+    {
+      fastcgi: z.union(
+        [
+          backendAddress,
+          fullList(backendAddress, 'an address or a list of them', 'unix:/run/app.sock'),
+          map(
+            {
+              command: fullList(
+                text('a word', './worker.fcgi'),
+                'a list of words',
+                '[./worker.fcgi]',
+              ),
+              workers: whole(1, 1024, 4).optional(),
+            },
+            '{ command: [./worker.fcgi], workers: 4 }',
+          ),
+        ],
+        expected('an address, a list of them, or a command', 'unix:/run/app.sock'),
+      ),
+      ...backendRoute,
+      root: folder.optional(),
+      index: fileNames.optional(),
+      split: text('a suffix', '.php').optional(),
+      probe: switched.optional(),
+    },
+    '{ path: /app/, fastcgi: unix:/run/app.sock }',
+  ),
+  scgi: map({ scgi: backendAddresses, ...backendRoute }, '{ path: /s/, scgi: 127.0.0.1:4000 }'),
+  uwsgi: map(
+    { uwsgi: backendAddresses, ...backendRoute },
+    '{ path: /u/, uwsgi: unix:/run/uwsgi.sock }',
+  ),
+  wsgi: map(
+    {
+      wsgi: z
+        .string(expected('module:callable', 'app:application'))
+        .regex(/^[\w.]+:[\w.]+$/, expected('module:callable', 'app:application')),
+      ...anyRoute,
+      timeouts: backendTimeouts.optional(),
+      directory: folder.optional(),
+      python: text('a program', 'python3').optional(),
+      workers: whole(1, 1024, 2).optional(),
+    },
+    '{ path: /py/, wsgi: "app:application" }',
+  ),
+  proxy: map(
+    {
+      proxy: z
+        .string(expected('an http URL', 'http://127.0.0.1:9000'))
+        .regex(/^http:\/\/[^/?#\s]+\/?$/, expected('an http URL', 'http://127.0.0.1:9000')),
+      ...backendRoute,
+      stripPrefix: switched.optional(),
+    },
+    '{ path: /api/, proxy: http://127.0.0.1:9000 }',
+  ),
+} as const
+
+export type RouteKind = keyof typeof routeSchemas
+
+export const routeKinds = Object.keys(routeSchemas) as readonly RouteKind[]
+
+/** Every key that some kind of route has. */
+export const routeKeys: readonly string[] = [
+  ...new Set(Object.values(routeSchemas).flatMap(schema => Object.keys(schema.shape))),
+]
+
+export type RawConfig = z.output<typeof configSchema>
+export type RawCgiRoute = z.output<typeof routeSchemas.cgi>
+export type RawEnv = z.output<typeof env>
+export type RawRouteLimits = z.output<typeof routeLimits>

@@ -1,0 +1,187 @@
+/**
+ * Sockets: open, hand each request to the exchange, drain, close.
+ *
+ * node:http carries the traffic; its limits come from the config. Requests in flight are counted so that
+ * `close` can wait for them. Another HTTP engine would replace this file and `reply.ts`, nothing else.
+ */
+import { chmodSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from '../log.js'
+import type { Spawner } from '../process/spawner.js'
+import { formatCombined, formatJson } from './access-log.js'
+import { answerBrokenRequest, refuseConnect } from './broken-request.js'
+import type { Config, ListenAddress } from './config.js'
+import { exchange, type Site } from './exchange.js'
+import { createFiles, createMounts, type Mount } from './mounts.js'
+import { createRequestIds } from './request-id.js'
+import { createRouter } from './router.js'
+import { removeStaleSocket } from './unix-socket.js'
+
+export interface ServerDependencies {
+  readonly spawner: Spawner
+  readonly log: Logger
+  /** Takes one access line, without its line end. */
+  readonly access: (line: string) => void
+  /** The environment that programs' allow-listed variables come from; default: our own. */
+  readonly environment?: NodeJS.ProcessEnv
+}
+
+export interface RunningServer {
+  /** `http://127.0.0.1:8000` or `unix:/path`, one per listening socket. */
+  readonly addresses: readonly string[]
+  /** Stops accepting, lets requests finish for `drainMs`, then ends programs. Settles when all is gone. */
+  close(): Promise<void>
+  /** Ends every program at once. */
+  kill(): void
+}
+
+/** Local redirects in one exchange, as lighttpd has it. */
+const maxRedirects = 5
+
+/**
+ * Opens the sockets of a config.
+ * @throws the system's error (EADDRINUSE, EACCES…) when one cannot be opened; the others are closed again
+ */
+export async function startServer(
+  config: Config,
+  dependencies: ServerDependencies,
+): Promise<RunningServer> {
+  const { log, spawner, access, environment = process.env } = dependencies
+  const mounts = createMounts(config, { spawner, log, environment })
+  const service = new Service(config, mounts, log, access)
+  const servers: Server[] = []
+  try {
+    const addresses: string[] = []
+    for (const address of config.listen) {
+      const server = service.createServer()
+      await listen(server, address)
+      servers.push(server)
+      addresses.push(nameOf(server, address))
+    }
+    return {
+      addresses,
+      close: () => service.close(servers),
+      kill: () => service.kill(),
+    }
+  } catch (error) {
+    for (const server of servers) server.close()
+    throw error
+  }
+}
+
+/** One site behind any number of sockets. */
+class Service {
+  readonly #config: Config
+  readonly #mounts: readonly Mount[]
+  readonly #site: Site
+  readonly #inFlight = new Set<Promise<void>>()
+  #draining = false
+
+  constructor(
+    config: Config,
+    mounts: readonly Mount[],
+    log: Logger,
+    access: (line: string) => void,
+  ) {
+    const format = config.log.access === 'json' ? formatJson : formatCombined
+    this.#config = config
+    this.#mounts = mounts
+    this.#site = {
+      router: createRouter(mounts),
+      files: createFiles(config),
+      limits: config.limits,
+      maxRedirects,
+      dev: config.dev,
+      log,
+      access: config.log.access === 'off' ? () => {} : entry => access(format(entry)),
+      nextId: createRequestIds(),
+      draining: () => this.#draining,
+    }
+  }
+
+  createServer(): Server {
+    const { limits, timeouts } = this.#config
+    const server = createServer({
+      // Past the sum node itself refuses; up to it `request-facts.ts` tells line and head apart.
+      maxHeaderSize: limits.requestLineBytes + limits.headBytes,
+      headersTimeout: timeouts.headMs,
+      // A body may take as long as it moves: the gateways watch for pauses.
+      requestTimeout: 0,
+      keepAliveTimeout: timeouts.keepAliveMs,
+      connectionsCheckingInterval: Math.max(250, Math.min(timeouts.headMs / 4, 5_000)),
+      noDelay: true,
+      // Ours to answer, with a page and an access line.
+      requireHostHeader: false,
+    })
+    // The count is a limit of ours, with an answer; node would drop the rest without a word.
+    server.maxHeadersCount = 0
+    server.on('request', (req, res) => this.#handle(req, res, false))
+    server.on('checkContinue', (req, res) => this.#handle(req, res, true))
+    server.on('connect', (req, socket) => refuseConnect(this.#site, req, socket))
+    server.on('clientError', (error, socket) => answerBrokenRequest(this.#site, error, socket))
+    return server
+  }
+
+  #handle(req: IncomingMessage, res: ServerResponse, waits: boolean): void {
+    const arrival = { waits, url: req.url ?? '', next: undefined }
+    const running = exchange(this.#site, req, res, arrival).finally(() => {
+      this.#inFlight.delete(running)
+    })
+    this.#inFlight.add(running)
+  }
+
+  async close(servers: readonly Server[]): Promise<void> {
+    this.#draining = true
+    const closed = servers.map(
+      server => new Promise<void>(resolve => server.close(() => resolve())),
+    )
+    for (const server of servers) server.closeIdleConnections()
+    await settledWithin(this.#inFlight, this.#config.timeouts.drainMs)
+    await Promise.all(this.#mounts.map(mount => mount.gateway.close()))
+    await settledWithin(this.#inFlight, 1_000)
+    for (const server of servers) server.closeAllConnections()
+    await Promise.all(closed)
+  }
+
+  kill(): void {
+    this.#draining = true
+    for (const { gateway } of this.#mounts) gateway.kill()
+  }
+}
+
+/** Waits until the set is empty or the time is over, whichever comes first. */
+async function settledWithin(running: ReadonlySet<Promise<void>>, ms: number): Promise<void> {
+  if (running.size === 0) return
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
+  const settled = async (): Promise<void> => {
+    while (running.size > 0) await Promise.allSettled([...running])
+  }
+  await Promise.race([settled(), late])
+  clearTimeout(timer)
+}
+
+async function listen(server: Server, address: ListenAddress): Promise<void> {
+  if (address.kind === 'unix') await removeStaleSocket(address.path)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    const opened = (): void => {
+      server.off('error', reject)
+      resolve()
+    }
+    if (address.kind === 'unix') server.listen(address.path, opened)
+    else server.listen(address.port, address.host, opened)
+  })
+  // Nobody but user and group may send requests (fcgiwrap#38: a socket of mode 0666 ran anybody's).
+  if (address.kind === 'unix') chmodSync(address.path, 0o660)
+}
+
+function nameOf(server: Server, address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const { port } = server.address() as AddressInfo
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  return `http://${host}:${port}`
+}
