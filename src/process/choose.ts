@@ -16,7 +16,7 @@ export interface Choice {
 
 /** @throws Error when POSTERN_SPAWN names something else, or `posix` where it cannot be had. */
 export async function chooseSpawner(env: NodeJS.ProcessEnv): Promise<Choice> {
-  const forced = env['POSTERN_SPAWN']
+  const forced = env.POSTERN_SPAWN
   if (forced === 'node') return { spawner: createNodeSpawner(), reason: 'POSTERN_SPAWN=node' }
   if (forced !== undefined && forced !== '' && forced !== 'posix') {
     throw new Error(`POSTERN_SPAWN is "${forced}"; set it to posix or node, or leave it out`)

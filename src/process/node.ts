@@ -3,7 +3,8 @@
  *
  * The same promises as `posix.ts`, at a higher price: named pipes instead of socket pairs, a shell
  * launcher (`raw-env.sh`) for the rare environment that is not UTF-8, and no resource usage. spawn()
- * blocks the event loop for a millisecond or two per start.
+ * blocks the event loop for a millisecond or two per start, and whoever opens /dev/stdin anew after the
+ * body has ended waits for ever, as named pipes have it.
  */
 import { spawn as nodeSpawn } from 'node:child_process'
 import { accessSync, closeSync, constants, openSync, readSync } from 'node:fs'
@@ -217,10 +218,22 @@ function socketReader(fd: number): PipeReader {
 function socketWriter(fd: number): PipeWriter {
   const socket = new Socket({ fd, readable: false, writable: true })
   let gone = (): void => {}
+  let drained = (): void => {}
+  let waiting = 0
   socket.on('error', () => gone())
   return {
-    write: chunk => socket.write(chunk),
-    onDrain: drained => void socket.on('drain', drained),
+    write: chunk => {
+      waiting++
+      // Not the drain event: that one is left out when the end has been announced.
+      const taken = socket.write(chunk, () => {
+        waiting--
+        if (!taken && waiting === 0) drained()
+      })
+      return taken
+    },
+    onDrain: then => {
+      drained = then
+    },
     onGone: then => {
       gone = then
     },
