@@ -122,7 +122,7 @@ export const errorTable = {
   // Starting it.
   INTERPRETER_NOT_FOUND: row(
     500,
-    'The interpreter in the #! line was not found.',
+    'The interpreter was not found.',
     'Install it, correct the first line of the script, or remove the carriage return at its end.',
   ),
   NO_INTERPRETER_LINE: row(

@@ -74,3 +74,8 @@ function isTooLong(name: string, value: ByteString): boolean {
 function tooLarge(what: string): GatewayError {
   return new GatewayError('ENVIRONMENT_TOO_LARGE', `${what} has more bytes than the system takes.`)
 }
+
+/** The server's own variables: the one place that reads them for programs. */
+export function hostEnvironment(): NodeJS.ProcessEnv {
+  return process.env
+}

@@ -15,7 +15,7 @@ import { explainExecFailure } from './exec-failure.js'
 import { HeadResponses } from './head-response.js'
 import { metaVariables } from './meta-variables.js'
 import type { CgiRouteConfig } from './options.js'
-import { type ReadyBody, prepareBody } from './request-body.js'
+import { prepareBody, type ReadyBody } from './request-body.js'
 import { createScriptFinder, type ScriptFinder, type ScriptFound } from './script.js'
 import { ScriptRun } from './script-run.js'
 import { watchStderr } from './script-stderr.js'
@@ -137,11 +137,7 @@ export class CgiGateway implements Gateway {
     return this.#converse(request, found, body, child, release)
   }
 
-  async #spawn(
-    found: ScriptFound,
-    body: ReadyBody,
-    env: readonly ByteString[],
-  ): Promise<Child> {
+  async #spawn(found: ScriptFound, body: ReadyBody, env: readonly ByteString[]): Promise<Child> {
     try {
       return await this.#options.spawner.spawn({
         file: found.exec,
@@ -151,7 +147,8 @@ export class CgiGateway implements Gateway {
         stdin: body.stdin,
       })
     } catch (error) {
-      if (error instanceof SpawnError) throw explainExecFailure(found.exec, error.code)
+      if (error instanceof SpawnError)
+        throw explainExecFailure(found.exec, error.code, { cwd: found.cwd, script: found.file })
       throw asGatewayError(error)
     }
   }

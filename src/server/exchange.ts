@@ -13,12 +13,13 @@ import type { StaticFiles } from '../static/files.js'
 import { serverSoftware } from '../version.js'
 import type { AccessEntry } from './access-log.js'
 import type { ServerLimits } from './config.js'
+import { gatewayRequest, redirected } from './gateway-request.js'
 import type { Mount } from './mounts.js'
 import { refuse } from './refuse.js'
 import { reply } from './reply.js'
 import { requestFacts } from './request-facts.js'
 import type { Router } from './router.js'
-import { parseTarget, settleEncodedSlashes, type Target } from './target.js'
+import { parseTarget, settleEncodedSlashes } from './target.js'
 
 /** What every exchange of one server shares. */
 export interface Site {
@@ -125,29 +126,16 @@ async function answer(
   }
   const protocol = `HTTP/${req.httpVersion}`
   let target = parseTarget(url, method, facts.hosts, protocol)
-  let request: GatewayRequest = {
+  let request = gatewayRequest({
+    req,
+    res,
     id: trip.id,
-    method,
-    target: target.target,
-    protocol,
-    path: target.path,
-    rest: '',
-    query: target.query,
-    rawHeaders: withHost(req.rawHeaders, target),
-    host: target.host,
-    remote: endpoint(req.socket.remoteAddress, req.socket.remotePort),
-    local: endpoint(req.socket.localAddress, req.socket.localPort),
-    tls: 'encrypted' in req.socket,
-    body: {
-      length: facts.chunked ? undefined : facts.length,
-      stream: facts.chunked || (facts.length ?? 0) > 0 ? req : undefined,
-      invite: waits ? () => res.writeContinue() : () => {},
-    },
+    target,
+    facts,
+    waits,
     signal: trip.left.signal,
-    redirects: 0,
-    inform: (status, headers) => inform(res, status, headers),
-    facts: trip.facts,
-  }
+    program: trip.facts,
+  })
   for (;;) {
     const matched = site.router.match(request.path)
     if (matched === undefined) {
@@ -176,20 +164,6 @@ async function answer(
     trip.facts = {}
     target = parseTarget(localRedirect, 'GET', facts.hosts, protocol)
     request = redirected(request, target, trip.facts)
-  }
-}
-
-/** RFC 3875 §6.2.2: what a GET of the other path would give; the body has been used up. */
-function redirected(request: GatewayRequest, target: Target, facts: ProgramFacts): GatewayRequest {
-  return {
-    ...request,
-    method: request.method === 'HEAD' ? 'HEAD' : 'GET',
-    target: target.target,
-    path: target.path,
-    query: target.query,
-    body: { length: undefined, stream: undefined, invite: () => {} },
-    redirects: request.redirects + 1,
-    facts,
   }
 }
 
@@ -259,39 +233,6 @@ function report(site: Site, trip: Trip, target: ByteString, error: GatewayError)
   else site.log.warn(fields, error.message)
 }
 
-/** RFC 9112 §3.2.2: the authority of an absolute-form target replaces the Host field. */
-function withHost(rawHeaders: readonly ByteString[], target: Target): readonly ByteString[] {
-  const { authority } = target
-  if (authority === undefined) return rawHeaders
-  const headers = ['Host', authority]
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? ''
-    if (name.toLowerCase() !== 'host') headers.push(name, rawHeaders[i + 1] ?? '')
-  }
-  return headers
-}
-
-function endpoint(address: string | undefined, port: number | undefined): GatewayRequest['remote'] {
-  return { address: address ?? 'unix:', port }
-}
-
-/** E-23: only 103 means anything to a client; a Link that node refuses is left out. */
-function inform(res: ServerResponse, status: number, headers: readonly ByteString[]): void {
-  if (status !== 103 || res.headersSent || res.req.httpVersionMinor === 0) return
-  const hints: Record<string, string | string[]> = {}
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]?.toLowerCase() ?? ''
-    const value = headers[i + 1] ?? ''
-    const earlier = hints[name]
-    hints[name] = earlier === undefined ? value : [earlier, value].flat()
-  }
-  try {
-    res.writeEarlyHints({ ...hints, link: hints['link'] ?? [] })
-  } catch {
-    // A hint is only a hint.
-  }
-}
-
 function accessEntry(req: IncomingMessage, res: ServerResponse, trip: Trip): AccessEntry {
   const { facts, error } = trip
   const length = trip.bytes === 0 && res.writableFinished ? res.getHeader('content-length') : 0
@@ -308,7 +249,12 @@ function accessEntry(req: IncomingMessage, res: ServerResponse, trip: Trip): Acc
     wallMs: performance.now() - trip.started,
     referer: trip.referer,
     userAgent: trip.userAgent,
-    facts,
+    script: facts.script,
+    pid: facts.pid,
+    queueMs: facts.queueMs,
+    spawnMs: facts.spawnMs,
+    firstByteMs: facts.firstByteMs,
+    exit: facts.exit,
     error: error?.code,
   }
 }

@@ -20,6 +20,7 @@ import { exchange, type Site } from './exchange.js'
 import type { Mount } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
+import { findProgram, searchPathOf } from './search-path.js'
 
 /** Settings of a handler: those of a route, all with defaults, and a few of the server. */
 export interface CgiHandlerOptions
@@ -111,8 +112,9 @@ function makeGateway(
   { spawner }: Choice,
 ): CgiGateway {
   const { root, serverName, log = silentLogger } = options
+  const interpreters = resolveInterpreters(options)
   return new CgiGateway({
-    route: { ...defaultCgiRoute, ...options, kind: 'cgi', path, target, program },
+    route: { ...defaultCgiRoute, ...options, interpreters, kind: 'cgi', path, target, program },
     documentRoot: fromText(root === undefined ? target : resolve(root)),
     serverName,
     serverSoftware,
@@ -146,4 +148,17 @@ function makeSite(
 
 function withSlashes(path: string): string {
   return `/${path}/`.replace(/\/+/g, '/')
+}
+
+/** Bare names are looked up on the PATH of programs, as in a config file: never in the script's folder. */
+function resolveInterpreters(options: CgiHandlerOptions): Record<string, string> {
+  const { interpreters = {}, env = defaultCgiRoute.env } = options
+  const searchPath = searchPathOf(env, process.env)
+  const resolved: Record<string, string> = {}
+  for (const [suffix, name] of Object.entries(interpreters)) {
+    const file = name.includes('/') ? resolve(name) : findProgram(name, searchPath)
+    if (file === undefined) throw new Error(`the interpreter ${name} for ${suffix} is not on PATH`)
+    resolved[suffix] = file
+  }
+  return resolved
 }

@@ -7,6 +7,7 @@
 import { chmodSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { hostEnvironment } from '../cgi/environment.js'
 import type { Logger } from '../log.js'
 import type { Spawner } from '../process/spawner.js'
 import { formatCombined, formatJson } from './access-log.js'
@@ -47,7 +48,7 @@ export async function startServer(
   config: Config,
   dependencies: ServerDependencies,
 ): Promise<RunningServer> {
-  const { log, spawner, access, environment = process.env } = dependencies
+  const { log, spawner, access, environment = hostEnvironment() } = dependencies
   const mounts = createMounts(config, { spawner, log, environment })
   const service = new Service(config, mounts, log, access)
   const servers: Server[] = []

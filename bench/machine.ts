@@ -1,0 +1,49 @@
+/**
+ * What was measured on: processor, kernel, versions, commit. Facts that a reader needs to repeat a run.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpus, release, totalmem } from 'node:os'
+
+export interface Machine {
+  readonly cpu: string
+  readonly cores: number
+  readonly memoryMiB: number
+  readonly kernel: string
+  readonly node: string
+  readonly commit: string
+  /** Program → first line of what it says about its version. */
+  readonly peers: Readonly<Record<string, string>>
+}
+
+/** Never throws: what cannot be found out is `unknown`. */
+export function describeMachine(): Machine {
+  const dirty = firstLine('git', ['status', '--porcelain', '--untracked-files=no']) !== ''
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryMiB: Math.round(totalmem() / 2 ** 20),
+    kernel: release(),
+    node: process.version,
+    commit: firstLine('git', ['rev-parse', '--short', 'HEAD']) + (dirty ? ' with changes' : ''),
+    peers: {
+      nginx: firstLine('/usr/sbin/nginx', ['-v']),
+      fcgiwrap: firstLine('dpkg-query', ['-W', 'fcgiwrap']),
+      lighttpd: firstLine('/usr/sbin/lighttpd', ['-v']),
+      apache: firstLine('/usr/sbin/apache2', ['-v']),
+      go: firstLine('go', ['version']),
+    },
+  }
+}
+
+function firstLine(file: string, args: readonly string[]): string {
+  try {
+    // nginx says its version on stderr.
+    const output = execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', file, ...args], {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+    })
+    return output.split('\n')[0]?.replaceAll('\t', ' ') ?? ''
+  } catch {
+    return 'unknown'
+  }
+}

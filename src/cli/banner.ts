@@ -1,0 +1,78 @@
+/**
+ * What the user sees when the server has started: where it is, what it serves, what is wrong with it.
+ *
+ * The first line as soon as the sockets listen; routes and scripts follow, since looking at scripts takes
+ * time. Text only; the looking is `inspect.ts`.
+ */
+import type { CgiRouteConfig, Config } from '../server/config.js'
+import { printable } from '../server/printable.js'
+import { inspectRoute, type RouteReport, type ScriptReport } from './inspect.js'
+
+/** What the banner tells beside the configuration. */
+export interface ServerFacts {
+  readonly version: string
+  /** `http://127.0.0.1:8000`, `unix:/run/postern.sock`. */
+  readonly addresses: readonly string[]
+  readonly spawner: { readonly name: string; readonly reason: string }
+  /** Process ids when there are several. */
+  readonly pids: readonly number[]
+  /** The configuration file, if any. */
+  readonly file: string | undefined
+}
+
+/** The first line. */
+export function firstLine({ version, addresses }: ServerFacts): string {
+  return `Postern ${version} on ${addresses.map(withSlash).join(' and ')}\n`
+}
+
+/** A URL as one clicks it. */
+function withSlash(address: string): string {
+  return address.startsWith('http') && !address.endsWith('/') ? `${address}/` : address
+}
+
+/** Everything after the first line. */
+export async function furtherLines(
+  config: Config,
+  facts: ServerFacts,
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  const lines = [...describeServer(config, facts)]
+  for (const route of config.routes) {
+    lines.push(describeRoute(route))
+    lines.push(...describeReport(await inspectRoute(route, env)))
+  }
+  return `${lines.map(line => `  ${printable(line)}`).join('\n')}\n`
+}
+
+function* describeServer(config: Config, facts: ServerFacts): Generator<string> {
+  if (facts.file !== undefined) yield `configured by ${facts.file}`
+  yield `processes start by ${describeSpawner(facts.spawner)}`
+  if (facts.pids.length > 1) {
+    yield `${facts.pids.length} server processes (${facts.pids.join(', ')})`
+  }
+  if (config.root !== undefined) yield `/ files in ${config.root}`
+}
+
+/** `posix_spawn through koffi`, `child_process (POSTERN_SPAWN=node)`. */
+function describeSpawner({ name, reason }: ServerFacts['spawner']): string {
+  const call = name === 'node' ? 'child_process' : `${name}_spawn`
+  return reason.startsWith(call) ? reason : `${call} (${reason})`
+}
+
+function describeRoute({ path, program, target, processes }: CgiRouteConfig): string {
+  return `${path} ${program ? 'the program' : 'scripts in'} ${target}, ${processes} at once`
+}
+
+function* describeReport({ scripts, more, complete }: RouteReport): Generator<string> {
+  const width = Math.min(40, Math.max(0, ...scripts.map(({ url }) => url.length)))
+  for (const script of scripts) yield `  ${describeScript(script, width)}`
+  if (scripts.length === 0) yield '  no scripts yet'
+  if (!complete) yield `  and at least ${more} more`
+  else if (more > 0) yield `  and ${more} more`
+}
+
+function describeScript({ url, verdict }: ScriptReport, width: number): string {
+  const { fault } = verdict
+  if (fault === undefined) return `${url.padEnd(width)}  ${verdict.runs}`
+  return `${url.padEnd(width)}  cannot run: ${fault.problem}; ${fault.remedy}`
+}

@@ -1,0 +1,238 @@
+/**
+ * The words after `postern`: yargs finds the flags, this file reads their values and refuses the rest.
+ *
+ * Every mistake is a ConfigError that names the flag and what to write. Commands and kinds of routes
+ * that are not built yet are known by name here, so that nobody mistakes `postern bench` for a folder.
+ */
+import { existsSync } from 'node:fs'
+import yargs from 'yargs'
+import { parseHost } from '../server/address.js'
+import { ConfigError, showValue } from '../server/config-error.js'
+import type { ConfigOverrides } from '../server/config-folder.js'
+import { nearMiss } from '../server/near-miss.js'
+
+/** What `serve` was asked to do. */
+export interface ServeFlags {
+  /** The folder to serve, or undefined for the current one. */
+  readonly directory: string | undefined
+  /** The configuration file named with -c. */
+  readonly config: string | undefined
+  readonly overrides: ConfigOverrides
+}
+
+const unbuiltCommands = ['run', 'fcgi', 'wsgi', 'call', 'bench', 'check', 'explain']
+const unbuiltKinds = ['fastcgi', 'scgi', 'uwsgi', 'proxy', 'wsgi']
+const accessFormats = ['combined', 'json', 'off'] as const
+const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+
+const text = { type: 'string' } as const
+
+const options = {
+  port: { ...text, alias: 'p', describe: 'Port; 0 picks a free one', defaultDescription: '8000' },
+  host: { ...text, alias: 'H', describe: 'Address', defaultDescription: '127.0.0.1' },
+  config: {
+    ...text,
+    alias: 'c',
+    describe: 'Configuration file',
+    defaultDescription: 'postern.yaml',
+  },
+  root: { ...text, describe: 'Folder of static files', defaultDescription: './public or .' },
+  'cgi-bin': {
+    ...text,
+    describe: 'Folder of scripts for /cgi-bin/',
+    defaultDescription: './cgi-bin',
+  },
+  fastcgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
+  scgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
+  uwsgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
+  proxy: { ...text, describe: '/prefix/=URL (not built yet)' },
+  wsgi: { ...text, describe: '/prefix/=module:callable (not built yet)' },
+  processes: { ...text, describe: 'Server processes', defaultDescription: '1' },
+  'log-access': { ...text, describe: `Access lines: ${accessFormats.join(', ')}` },
+  'log-level': { ...text, describe: `Log: ${levels.join(', ')}` },
+  dev: { type: 'boolean', describe: 'Show the cause of failures to clients on this machine' },
+} as const
+
+type Values = Readonly<Record<string, unknown>>
+
+/**
+ * Reads the command line of `serve`; undefined when help or the version was asked for and printed.
+ * @throws ConfigError for a flag, value or command that is not understood
+ */
+export function readFlags(words: readonly string[], version: string): ServeFlags | undefined {
+  refuseUnbuiltCommand(words[0])
+  const values: Values = yargs([...words])
+    .scriptName('postern')
+    .locale('en')
+    .usage('$0 [serve] [dir]\n\nServes a folder: ./public (or .) and the scripts in ./cgi-bin.')
+    .command(['serve [dir]', '$0'], 'Serve a folder or a configuration', command =>
+      command.positional('dir', {
+        type: 'string',
+        describe: 'Folder to serve; default the current',
+      }),
+    )
+    .options(options)
+    .version(version)
+    .alias('help', 'h')
+    .epilogue(`Not built yet: ${unbuiltCommands.join(', ')}.`)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .fail((message, error) => {
+      throw error instanceof ConfigError
+        ? error
+        : new ConfigError({ flag: 'postern' }, message, seeHelp)
+    })
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'boolean-negation': false,
+    })
+    .parseSync()
+  if (values.help === true || values.version === true) return undefined
+  return readValues(values)
+}
+
+const seeHelp = 'see postern --help'
+
+function readValues(values: Values): ServeFlags {
+  refuseUnknownFlag(values)
+  const directory = readDirectory(values)
+  for (const kind of unbuiltKinds) refuseUnbuiltKind(kind, values[kind])
+  return {
+    directory,
+    config: readText(values, 'config'),
+    overrides: withoutAbsent({
+      host: read(values, 'host', parseHost, 'a host name or address', '--host 0.0.0.0'),
+      port: read(values, 'port', wholeNumber(0, 65_535), 'a port from 0 to 65535', '-p 8001'),
+      root: readText(values, 'root'),
+      cgiBin: readText(values, 'cgi-bin'),
+      dev: values.dev === undefined ? undefined : values.dev === true,
+      processes: read(
+        values,
+        'processes',
+        wholeNumber(1, 256),
+        'a number from 1 to 256',
+        '--processes 2',
+      ),
+      access: read(
+        values,
+        'log-access',
+        oneOf(accessFormats),
+        accessFormats.join(' or '),
+        '--log-access json',
+      ),
+      level: read(values, 'log-level', oneOf(levels), levels.join(' or '), '--log-level warn'),
+    }),
+  }
+}
+
+function refuseUnbuiltCommand(word: string | undefined): void {
+  if (word === undefined || !unbuiltCommands.includes(word)) return
+  throw new ConfigError(
+    { flag: word },
+    `the command ${word} is not built yet`,
+    `postern serve is; for a folder of this name write ./${word}`,
+  )
+}
+
+function refuseUnbuiltKind(kind: string, value: unknown): void {
+  if (value === undefined) return
+  throw new ConfigError(
+    { flag: `--${kind}` },
+    `this version of Postern does not run ${kind} routes yet`,
+    'leave it out, or run the program as CGI with --cgi-bin',
+  )
+}
+
+/** The one folder that may be named. */
+function readDirectory(values: Values): string | undefined {
+  const [first, ...further] = Array.isArray(values._) ? values._.map(String) : []
+  const directory = values.dir === undefined ? undefined : String(values.dir)
+  const [extra] = first === undefined || first === 'serve' ? further : [first]
+  if (extra !== undefined) {
+    throw new ConfigError(
+      { flag: extra },
+      'one folder at a time',
+      `${seeHelp}, or write a configuration`,
+    )
+  }
+  if (directory !== undefined && !existsSync(directory)) refuseUnknownWord(directory)
+  return directory
+}
+
+const knownNames = [
+  ...Object.keys(options),
+  ...Object.values(options).flatMap(option => ('alias' in option ? [option.alias] : [])),
+  ...['help', 'h', 'version', 'dir', '_', '$0'],
+]
+
+function refuseUnknownFlag(values: Values): void {
+  const name = Object.keys(values).find(key => !knownNames.includes(key))
+  if (name === undefined) return
+  const flag = name.length === 1 ? `-${name}` : `--${name}`
+  const meant = name.length === 1 ? undefined : nearMiss(name, Object.keys(options))
+  const remedy = meant === undefined ? seeHelp : `did you mean --${meant}?`
+  throw new ConfigError({ flag }, 'unknown flag', remedy)
+}
+
+function refuseUnknownWord(word: string): never {
+  const meant = word.includes('/') ? undefined : nearMiss(word, ['serve', ...unbuiltCommands])
+  if (meant !== undefined) {
+    throw new ConfigError(
+      { flag: word },
+      'neither a folder nor a command',
+      `did you mean ${meant}?`,
+    )
+  }
+  throw new ConfigError({ flag: word }, 'there is no such folder', 'create it, or correct the path')
+}
+
+function readText(values: Values, name: keyof typeof options): string | undefined {
+  return read(values, name, value => value, 'a path', `--${name} PATH`)
+}
+
+/** The value of a flag, once and not empty, as `parse` reads it. */
+function read<T>(
+  values: Values,
+  name: keyof typeof options,
+  parse: (value: string) => T | undefined,
+  what: string,
+  example: string,
+): T | undefined {
+  const value = values[name]
+  if (value === undefined) return undefined
+  const flag = `--${name}`
+  if (Array.isArray(value)) throw new ConfigError({ flag }, 'given more than once', 'give it once')
+  const text = String(value)
+  const result = text === '' ? undefined : parse(text)
+  if (result !== undefined) return result
+  throw new ConfigError(
+    { flag },
+    `expected ${what}, got ${text === '' ? 'nothing' : showValue(text)}`,
+    `write for example ${example}`,
+  )
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number | undefined {
+  return text => {
+    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    return number >= least && number <= most ? number : undefined
+  }
+}
+
+function oneOf<const Value extends string>(
+  known: readonly Value[],
+): (text: string) => Value | undefined {
+  return text => known.find(value => value === text)
+}
+
+type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> }
+
+/** Absent and undefined are two things for `exactOptionalPropertyTypes`. */
+function withoutAbsent<T extends object>(values: T): Present<T> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as Present<T>
+}

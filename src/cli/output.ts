@@ -1,0 +1,51 @@
+/**
+ * Standard output and standard error as sinks of whole lines that never block a request.
+ *
+ * Lines that arrive while a write is under way are joined into the next. The buffer is bounded: when
+ * nobody reads for too long, lines are dropped rather than memory filled. A reader that has gone (EPIPE)
+ * is not an error of the server: what is written from then on is nobody's.
+ */
+import sonicBoom from 'sonic-boom'
+
+export interface Output {
+  /** Takes whole lines, each with its line feed. */
+  write(lines: string): void
+  /** Settles when everything is written or cannot be, at the latest after a second. */
+  flush(): Promise<void>
+}
+
+/** Writes to a pipe up to this size are never mixed with those of another process (POSIX PIPE_BUF on Linux). */
+const atomicWriteBytes = 4096
+
+const mostWaitingBytes = 16 * 1024 * 1024
+
+const flushDeadlineMs = 1000
+
+/** The sink on descriptor 1 or 2. */
+export function openOutput(fd: 1 | 2): Output {
+  const stream = new sonicBoom.SonicBoom({
+    fd,
+    sync: false,
+    minLength: 0,
+    maxWrite: atomicWriteBytes,
+    maxLength: mostWaitingBytes,
+  })
+  let gone = false
+  stream.on('error', () => {
+    gone = true
+  })
+  return {
+    write: lines => {
+      if (!gone) stream.write(lines)
+    },
+    flush: () =>
+      new Promise(resolve => {
+        if (gone) return resolve()
+        const deadline = setTimeout(resolve, flushDeadlineMs)
+        stream.flush(() => {
+          clearTimeout(deadline)
+          resolve()
+        })
+      }),
+  }
+}

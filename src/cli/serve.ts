@@ -1,0 +1,87 @@
+/**
+ * The command `serve`: settings, server, banner, and then waiting for a signal.
+ *
+ * Everything here is started in the order that gives the shortest way to the first answer: the socket
+ * listens before scripts are looked at.
+ */
+import type { Logger } from '../log.js'
+import type { Config } from '../server/config.js'
+import { ConfigError } from '../server/config-error.js'
+import { firstLine, furtherLines, type ServerFacts } from './banner.js'
+import type { ServeFlags } from './flags.js'
+import { explainListenFailure, listenFailureOf } from './listen-failure.js'
+import { createLogger } from './log-lines.js'
+import { type Output, openOutput } from './output.js'
+import { resolveSettings, type Settings } from './settings.js'
+import { type Stoppable, untilStopped } from './stop-signals.js'
+
+/** A started server, in this process or in several. */
+export interface Started extends Stoppable, Pick<ServerFacts, 'addresses' | 'spawner' | 'pids'> {}
+
+/**
+ * Serves until a signal comes.
+ * @returns the exit code
+ * @throws ConfigError for settings that cannot be served
+ */
+export async function serve(
+  flags: ServeFlags,
+  version: string,
+  env: NodeJS.ProcessEnv,
+): Promise<number> {
+  const settings = await resolveSettings(flags, env)
+  const { config, file } = settings
+  const output = openOutput(1)
+  const errors = openOutput(2)
+  const log = await createLogger(config.log, errors)
+  const started = await start(settings, log, output, env)
+  const facts: ServerFacts = { version, file, ...started }
+  output.write(firstLine(facts))
+  const stopped = untilStopped(started, log)
+  output.write(await furtherLines(config, facts, env))
+  const code = await stopped
+  await Promise.all([output.flush(), errors.flush()])
+  return code
+}
+
+async function start(
+  settings: Settings,
+  log: Logger,
+  output: Output,
+  env: NodeJS.ProcessEnv,
+): Promise<Started> {
+  const { config } = settings
+  try {
+    if (config.processes === 1) return await startHere(config, log, output, env)
+    const { startCluster } = await import('./cluster.js')
+    return await startCluster(config, log)
+  } catch (error) {
+    const failure = listenFailureOf(error)
+    throw failure === undefined ? error : explainListenFailure(failure, settings)
+  }
+}
+
+/** Starts the server in this process. */
+export async function startHere(
+  config: Config,
+  log: Logger,
+  output: Output,
+  env: NodeJS.ProcessEnv,
+): Promise<Started> {
+  const [{ startServer }, { chooseSpawner }] = await Promise.all([
+    import('../server/listener.js'),
+    import('../process/choose.js'),
+  ])
+  const { spawner, reason } = await chooseSpawner(env).catch((error: unknown) => {
+    const problem = error instanceof Error ? error.message : String(error)
+    throw new ConfigError({ builtIn: true }, problem, 'correct the environment variable')
+  })
+  const access = (line: string): void => output.write(`${line}\n`)
+  const server = await startServer(config, { spawner, log, access, environment: env })
+  return {
+    addresses: server.addresses,
+    spawner: { name: spawner.name, reason },
+    pids: [process.pid],
+    close: () => server.close(),
+    kill: () => server.kill(),
+  }
+}

@@ -1,0 +1,55 @@
+/** The contract of every gateway, kept by CGI with each way of starting processes. */
+import type { Test } from 'tap'
+import { type Behaviours, gatewayContract, type Subject } from '../contract/gateway.js'
+import { plainHead, printing, program, shell } from '../support/programs.js'
+import { startTestServer } from '../support/serve.js'
+import { type SpawnerName, spawnerNamed } from '../support/spawners.js'
+
+const scripts = {
+  'environment.cgi': program('environment.sh'),
+  'echo.cgi': program('echo.sh'),
+  'missing.cgi': printing('Status: 404 Not Here\nX-A: 1\nX-A: 2\n\ngone'),
+  'cookies.cgi': printing('Set-Cookie: a=1\nSet-Cookie: b=2\nSet-Cookie: c=3\n\n'),
+  'noContent.cgi': printing('Status: 204\n\nbody'),
+  'splitHead.cgi': shell(
+    `printf 'Content-Ty'; sleep 0.02; printf 'pe: text/plain\\r'; sleep 0.02`,
+    `printf '\\n\\r'; sleep 0.02; printf '\\nwhole'`,
+  ),
+  'drip.cgi': shell(
+    plainHead,
+    'printf one',
+    'until [ -e "$NOTES/go" ]; do sleep 0.02; done',
+    'printf two',
+  ),
+  'hang.cgi': program('hang.sh'),
+  'mute.cgi': shell('exit 0'),
+  'cut.cgi': printing('Content-Length: 20\n\n0123456789'),
+  'large.cgi': shell(plainHead, 'exec head -c 8388608 /dev/zero'),
+} as const satisfies Record<`${keyof Behaviours}.cgi`, unknown>
+
+const start =
+  (spawner: SpawnerName) =>
+  async (t: Test): Promise<Subject> => {
+    const at = (name: keyof Behaviours): string => `/cgi-bin/${name}.cgi`
+    return {
+      server: await startTestServer(t, { scripts, spawner }),
+      failure: 500,
+      paths: {
+        environment: at('environment'),
+        echo: at('echo'),
+        missing: at('missing'),
+        cookies: at('cookies'),
+        noContent: at('noContent'),
+        splitHead: at('splitHead'),
+        drip: at('drip'),
+        hang: at('hang'),
+        mute: at('mute'),
+        cut: at('cut'),
+        large: at('large'),
+      },
+    }
+  }
+
+const { name } = await spawnerNamed('default')
+gatewayContract(`CGI by ${name}`, start('default'))
+if (name !== 'node') gatewayContract('CGI by node', start('node'))

@@ -1,0 +1,95 @@
+/** The words of the command line → what `serve` is asked for, or the message. */
+import t from 'tap'
+import { readFlags } from '../../src/cli/flags.js'
+
+t.test('what is read', async t => {
+  const nothing = { directory: undefined, config: undefined, overrides: {} }
+  for (const [words, flags] of [
+    [['serve'], nothing],
+    [['.'], { ...nothing, directory: '.' }],
+    [['serve', '.'], { ...nothing, directory: '.' }],
+    [['serve', '-p', '0', '.'], { ...nothing, directory: '.', overrides: { port: 0 } }],
+    [['-p8001'], { ...nothing, overrides: { port: 8001 } }],
+    [['--port=8001'], { ...nothing, overrides: { port: 8001 } }],
+    [['-H', '[::1]'], { ...nothing, overrides: { host: '::1' } }],
+    [['-c', 'a b.yaml'], { ...nothing, config: 'a b.yaml' }],
+    [['--config', '2024'], { ...nothing, config: '2024' }],
+    [['--root', 'r', '--cgi-bin', 'c'], { ...nothing, overrides: { root: 'r', cgiBin: 'c' } }],
+    [['--dev', '.'], { ...nothing, directory: '.', overrides: { dev: true } }],
+    [['--processes', '2'], { ...nothing, overrides: { processes: 2 } }],
+    [
+      ['--log-access', 'off', '--log-level', 'debug'],
+      { ...nothing, overrides: { access: 'off', level: 'debug' } },
+    ],
+  ] as const) {
+    t.same(readFlags(words, '1.2.3'), flags, words.join(' '))
+  }
+})
+
+t.test('what is refused', async t => {
+  const notBuilt = 'leave it out, or run the program as CGI with --cgi-bin'
+  for (const [words, message] of [
+    [['--prot', '1'], '--prot: unknown flag; did you mean --port?'],
+    [['--log-acces=json'], '--log-acces: unknown flag; did you mean --log-access?'],
+    [['-x'], '-x: unknown flag; see postern --help'],
+    [['serve', '--nonsense'], '--nonsense: unknown flag; see postern --help'],
+    [['.', '--nonsense'], '--nonsense: unknown flag; see postern --help'],
+    [['--no-dev'], '--no-dev: unknown flag; see postern --help'],
+    [
+      ['-p', 'http'],
+      '--port: expected a port from 0 to 65535, got "http"; write for example -p 8001',
+    ],
+    [
+      ['-p', '65536'],
+      '--port: expected a port from 0 to 65535, got "65536"; write for example -p 8001',
+    ],
+    [
+      ['-p', '0x50'],
+      '--port: expected a port from 0 to 65535, got "0x50"; write for example -p 8001',
+    ],
+    [
+      ['--port='],
+      '--port: expected a port from 0 to 65535, got nothing; write for example -p 8001',
+    ],
+    [['-p'], '--port: expected a port from 0 to 65535, got nothing; write for example -p 8001'],
+    [
+      ['-p', '--dev'],
+      '--port: expected a port from 0 to 65535, got nothing; write for example -p 8001',
+    ],
+    [['-p', '1', '-p', '2'], '--port: given more than once; give it once'],
+    [
+      ['-H', 'a:80'],
+      '--host: expected a host name or address, got "a:80"; write for example --host 0.0.0.0',
+    ],
+    [
+      ['--processes', '0'],
+      '--processes: expected a number from 1 to 256, got "0"; write for example --processes 2',
+    ],
+    [
+      ['--log-level', 'loud'],
+      '--log-level: expected debug or info or warn or error or silent, got "loud"; write for example --log-level warn',
+    ],
+    [['-c', ''], '--config: expected a path, got nothing; write for example --config PATH'],
+    [['.', '..'], '..: one folder at a time; see postern --help, or write a configuration'],
+    [
+      ['serve', '.', '..'],
+      '..: one folder at a time; see postern --help, or write a configuration',
+    ],
+    [['./nowhere'], './nowhere: there is no such folder; create it, or correct the path'],
+    [['srve'], 'srve: neither a folder nor a command; did you mean serve?'],
+    [['explane', 'x'], 'x: one folder at a time; see postern --help, or write a configuration'],
+    [
+      ['run', 'x.cgi'],
+      'run: the command run is not built yet; postern serve is; for a folder of this name write ./run',
+    ],
+    ...['fastcgi', 'scgi', 'uwsgi', 'proxy', 'wsgi'].map(
+      kind =>
+        [
+          [`--${kind}`, '/x/=127.0.0.1:1'],
+          `--${kind}: this version of Postern does not run ${kind} routes yet; ${notBuilt}`,
+        ] as const,
+    ),
+  ] as const) {
+    t.throws(() => readFlags(words, '1.2.3'), { name: 'ConfigError', message }, words.join(' '))
+  }
+})
