@@ -66,7 +66,7 @@ async function startPostern(
     {
       outputFile: join(directory, 'output.log'),
       cwd: directory,
-      env: { POSTERN_BENCH_LOOP_DELAY: directory, NODE_ENV: 'production' },
+      env: { POSTERN_BENCH_LOOP_DELAY: directory },
     },
   )
   return {

@@ -17,14 +17,13 @@ export interface Machine {
 
 /** Never throws: what cannot be found out is `unknown`. */
 export function describeMachine(): Machine {
-  const dirty = firstLine('git', ['status', '--porcelain', '--untracked-files=no']) !== ''
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     kernel: release(),
     node: process.version,
-    commit: firstLine('git', ['rev-parse', '--short', 'HEAD']) + (dirty ? ' with changes' : ''),
+    commit: firstLine('git', ['describe', '--always', '--dirty', '--exclude=*']),
     peers: {
       nginx: firstLine('/usr/sbin/nginx', ['-v']),
       fcgiwrap: firstLine('dpkg-query', ['-W', 'fcgiwrap']),

@@ -74,6 +74,8 @@ export interface ProgramFacts {
   /** From the start of the process to its first byte. */
   firstByteMs?: number
   exit?: ProgramExit
+  /** The last of what the program wrote on stderr, escaped; for the developer's page. */
+  stderr?: () => string
   /** Settles when the program is gone and the facts are complete; undefined when none was started. */
   ended?: Promise<void>
 }

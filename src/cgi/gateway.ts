@@ -7,7 +7,13 @@
  */
 import { Admission, type Release } from '../admission.js'
 import { asGatewayError, GatewayError } from '../errors.js'
-import type { ByteString, Gateway, GatewayRequest, GatewayResponse } from '../gateway.js'
+import type {
+  ByteString,
+  Gateway,
+  GatewayRequest,
+  GatewayResponse,
+  ProgramExit,
+} from '../gateway.js'
 import type { Logger } from '../log.js'
 import { type Child, SpawnError, type Spawner } from '../process/spawner.js'
 import { createEnvironment, type EnvironmentBuilder } from './environment.js'
@@ -176,9 +182,17 @@ export class CgiGateway implements Gateway {
         graceMs: route.timeouts.graceMs,
         newHeadSource: () => this.#responses.newSource(found.nph),
         inform: head => request.inform(head.status, head.headers),
-        onHead: head => resolve(this.#responses.response(request, head, run)),
+        onHead: head => {
+          stderr.outcome('warn')
+          try {
+            resolve(this.#responses.response(request, head, run))
+          } catch (error) {
+            reject(error)
+            run.cancel()
+          }
+        },
         onFailure: error => {
-          stderr.failed()
+          stderr.outcome('error')
           reject(error)
         },
         onFirstByte: () => {
@@ -190,16 +204,26 @@ export class CgiGateway implements Gateway {
           release()
           void Promise.all([child.exited, stderr.closed]).then(([exit]) => {
             facts.exit = exit
+            this.#reportExit(request, exit, run)
             ended()
           })
         },
       })
       this.#runs.set(run, gone)
       facts.ended = gone
+      facts.stderr = () => stderr.tail
       if (signal.aborted) onAbort()
       else signal.addEventListener('abort', onAbort)
       this.#feed(child, body, run)
     })
+  }
+
+  /** E-32: a complete answer stands, whatever the program says at its end. */
+  #reportExit(request: GatewayRequest, exit: ProgramExit, run: ScriptRun): void {
+    if (exit.code === 0 || run.failed) return
+    const { script, pid } = request.facts
+    const fields = { id: request.id, script, pid, code: exit.code, signal: exit.signal }
+    this.#options.log.warn(fields, 'the program answered and then ended with a failure')
   }
 
   #feed(child: Child, body: ReadyBody, run: ScriptRun): void {

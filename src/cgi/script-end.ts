@@ -6,14 +6,19 @@
  */
 import type { Child } from '../process/spawner.js'
 
+/** How often the rest of a group is looked for once its leader has gone. */
+const lookMs = 25
+
 /** The ending of one process group. */
 export class ScriptEnd {
   readonly #child: Child
   readonly #graceMs: number
   readonly #gone: () => void
-  #timer: NodeJS.Timeout | undefined
-  #state: 'running' | 'terminating' | 'gone' = 'running'
+  #state: 'running' | 'terminating' | 'killed' | 'gone' = 'running'
   #leaderGone = false
+  #asked = false
+  #grace: NodeJS.Timeout | undefined
+  #look: NodeJS.Timeout | undefined
 
   /** `gone` is called once: when the leader has ended and, if the group was told to end, all of it has. */
   constructor(child: Child, graceMs: number, gone: () => void) {
@@ -22,28 +27,25 @@ export class ScriptEnd {
     this.#gone = gone
   }
 
-  /** Whether somebody told the group to end. */
+  /** Whether the group was told to end. */
   get asked(): boolean {
-    return this.#state !== 'running'
+    return this.#asked
   }
 
   /** TERM now, KILL after the grace; calling it again changes nothing. */
   terminate(): void {
     if (this.#state !== 'running') return
     this.#state = 'terminating'
-    const there = this.#child.kill('SIGTERM')
-    if (this.#leaderGone && !there) {
-      this.#finish()
-      return
-    }
-    this.#timer = setTimeout(() => this.kill(), this.#graceMs)
+    this.#asked = true
+    this.#child.kill('SIGTERM')
+    this.#grace = setTimeout(() => this.kill(), this.#graceMs)
   }
 
   /** KILL now. */
   kill(): void {
     if (this.#state === 'gone') return
-    this.#state = 'terminating'
-    clearTimeout(this.#timer)
+    this.#state = 'killed'
+    this.#asked = true
     this.#child.kill('SIGKILL')
     if (this.#leaderGone) this.#finish()
   }
@@ -51,13 +53,18 @@ export class ScriptEnd {
   /** The leader has been reaped. */
   leaderGone(): void {
     this.#leaderGone = true
-    // A second TERM tells whether anybody is left in the group; it harms nobody who had the first.
-    if (this.#state === 'terminating' && this.#child.kill('SIGTERM')) return
-    this.#finish()
+    if (this.#state !== 'terminating' || !this.#child.kill(0)) {
+      this.#finish()
+      return
+    }
+    this.#look = setInterval(() => {
+      if (!this.#child.kill(0)) this.#finish()
+    }, lookMs)
   }
 
   #finish(): void {
-    clearTimeout(this.#timer)
+    clearTimeout(this.#grace)
+    clearInterval(this.#look)
     if (this.#state === 'gone') return
     this.#state = 'gone'
     this.#gone()

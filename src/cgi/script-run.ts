@@ -78,6 +78,11 @@ export class ScriptRun implements ResponseBody {
     return this.#deadlines
   }
 
+  /** Whether the request failed, or the program was told to end: its exit is no news then. */
+  get failed(): boolean {
+    return this.#failure !== undefined || this.#end.asked
+  }
+
   /** Ends the program because of `error`: refuses the head, or breaks the body off. */
   fail(error: GatewayError): void {
     this.#settle(error)
@@ -209,6 +214,7 @@ export class ScriptRun implements ResponseBody {
 
   #exited(exit: ProgramExit): void {
     this.#exit = exit
+    this.#child.stdin?.close()
     clearTimeout(this.#settling)
     if (this.#outputEnded) this.#complete()
     else this.#watchOrphans()
@@ -252,8 +258,12 @@ export class ScriptRun implements ResponseBody {
     const sink = this.#sink
     const signal = this.#exit?.signal
     this.#close()
-    if (signal === undefined) sink?.end()
-    else sink?.fail(this.#withExit(new GatewayError('TRUNCATED')))
+    if (signal === undefined) {
+      sink?.end()
+      return
+    }
+    this.#failure = this.#withExit(new GatewayError('TRUNCATED'))
+    sink?.fail(this.#failure)
   }
 
   #withExit(error: GatewayError): GatewayError {

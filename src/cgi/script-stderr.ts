@@ -14,25 +14,44 @@ import { StderrLines } from './stderr-lines.js'
 export interface WatchedStderr {
   /** Settles when the last line has been logged. */
   readonly closed: Promise<void>
-  /** The request has failed: lines from here on are errors, not warnings. */
-  failed(): void
-  /** The last of what was written, at most 4 KiB. */
+  /** The outcome is known: lines are warnings, or errors when the request failed. */
+  outcome(level: 'warn' | 'error'): void
+  /** The last of what was written, escaped, at most 4 KiB. */
   readonly tail: string
 }
 
 /** How long a child of the program may keep stderr open after its end. */
 const drainMs = 250
+/** Lines are held this long for the outcome that decides their level; then they are warnings. */
+const holdMs = 1_000
 
+/** Starts draining at once; lines beyond `capBytes` are counted and dropped. */
 export function watchStderr(
   child: Child,
   request: GatewayRequest,
   capBytes: number,
   log: Logger,
 ): WatchedStderr {
-  let level: 'warn' | 'error' = 'warn'
+  let level: 'warn' | 'error' | undefined
+  let held: string[] = []
+  let hold: NodeJS.Timeout | undefined
   const script = request.facts.script ?? ''
   const fields = { id: request.id, script: toText(script) ?? script, pid: child.pid }
-  const lines = new StderrLines({ capBytes, emit: line => log[level](fields, line) })
+  const outcome = (decided: 'warn' | 'error'): void => {
+    clearTimeout(hold)
+    level = decided
+    for (const line of held) log[decided](fields, line)
+    held = []
+  }
+  const emit = (line: string): void => {
+    if (level !== undefined) {
+      log[level](fields, line)
+      return
+    }
+    held.push(line)
+    hold ??= setTimeout(() => outcome('warn'), holdMs)
+  }
+  const lines = new StderrLines({ capBytes, emit })
   const closed = new Promise<void>(resolve => {
     let timer: NodeJS.Timeout | undefined
     let open = true
@@ -53,9 +72,7 @@ export function watchStderr(
   })
   return {
     closed,
-    failed: () => {
-      level = 'error'
-    },
+    outcome,
     get tail() {
       return lines.tail
     },

@@ -39,7 +39,7 @@ const options = {
   root: { ...text, describe: 'Folder of static files', defaultDescription: './public or .' },
   'cgi-bin': {
     ...text,
-    describe: 'Folder of scripts for /cgi-bin/',
+    describe: 'Scripts for /cgi-bin/',
     defaultDescription: './cgi-bin',
   },
   fastcgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },

@@ -174,7 +174,7 @@ function refuseWithoutFormat(file: ByteString): void {
   if (process.platform === 'linux' && text !== '\x7fELF') throw new SpawnError('ENOEXEC', file)
 }
 
-function killGroup(pid: number, signal: NodeJS.Signals): boolean {
+function killGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-pid, signal)
   } catch {

@@ -165,7 +165,7 @@ function adopt(machine: Machine, pid: number, ends: Ends): Child {
     exited: reap(machine, pid, waitedKiB => peak.settle(waitedKiB, peakKiB)),
     // After the leader is reaped its number stays taken as long as its group has members; with none
     // left the call fails, and numbers come back only after all others have been used.
-    kill: signal => libc.kill(-pid, constants.signals[signal]) === 0,
+    kill: signal => libc.kill(-pid, signal === 0 ? 0 : constants.signals[signal]) === 0,
   }
 }
 

@@ -54,8 +54,8 @@ export interface Child {
   readonly stderr: PipeReader
   /** Settles when the process has been reaped; never rejects. */
   readonly exited: Promise<ProgramExit>
-  /** Signals the whole group; does nothing when the group is gone. Returns whether anything was there to signal. */
-  kill(signal: NodeJS.Signals): boolean
+  /** Signals the whole group, 0 only asks; answers whether anybody was there. */
+  kill(signal: NodeJS.Signals | 0): boolean
 }
 
 /** A way of starting processes. */

@@ -64,7 +64,7 @@ function answer(
   target: string,
 ): void {
   const id = site.nextId()
-  const page = Buffer.from(errorPage(error, id, false))
+  const page = Buffer.from(errorPage(error, id, undefined))
   const head =
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? 'Error'}\r\n` +
     `Content-Type: text/html; charset=utf-8\r\nContent-Length: ${page.length}\r\n` +

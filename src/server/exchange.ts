@@ -203,6 +203,11 @@ async function deliver(
       trip.error ??= error
       report(site, trip, request.target, error)
     },
+    cut: length => {
+      const { script, pid } = trip.facts
+      const said = 'the program printed more than its Content-Length; the rest was dropped'
+      site.log.warn({ id: trip.id, script, pid, length }, said)
+    },
   })
 }
 
@@ -220,7 +225,11 @@ function fail(
     res.destroy()
     return
   }
-  trip.bytes += refuse(req, res, error, trip.id, site.dev)
+  trip.bytes += refuse(req, res, error, {
+    id: trip.id,
+    dev: site.dev,
+    stderr: trip.facts.stderr?.() ?? '',
+  })
 }
 
 /** Every failure has one line that says why in plain words; a missing page is only in the access log. */

@@ -16,15 +16,24 @@ const drainMs = 5_000
 /** Retry-After of a 503, in seconds. */
 const retryAfter = '1'
 
+/** What the page may tell. */
+export interface Refusal {
+  readonly id: string
+  /** Clients on loopback see the cause. */
+  readonly dev: boolean
+  /** The last of the program's stderr. */
+  readonly stderr: string
+}
+
 /** Sends the page; answers the number of body bytes. */
 export function refuse(
   req: IncomingMessage,
   res: ServerResponse,
   error: GatewayError,
-  id: string,
-  dev: boolean,
+  { id, dev, stderr }: Refusal,
 ): number {
-  const page = Buffer.from(errorPage(error, id, dev && isLoopback(req.socket.remoteAddress)))
+  const detailed = dev && isLoopback(req.socket.remoteAddress)
+  const page = Buffer.from(errorPage(error, id, detailed ? stderr : undefined))
   const headers: ByteString[] = [
     'Content-Type',
     'text/html; charset=utf-8',

@@ -14,6 +14,8 @@ export interface ReplyEvents {
   readonly sent: (bytes: number) => void
   /** The answer broke off after its head was sent. */
   readonly broken: (error: GatewayError) => void
+  /** More came than Content-Length said; the rest is dropped (E-17). */
+  readonly cut: (length: number) => void
 }
 
 /** Sends the response; whatever comes of it is seen on `res`. */
@@ -88,8 +90,9 @@ class ReplySink implements BodySink {
     if (this.#first !== undefined) this.#first.push(part)
     else this.#write(part)
     if (length === undefined || this.#bytes < length) return
-    // E-17: the declared length is the answer; what follows is dropped.
+    if (part.length < chunk.length) this.#events.cut(length)
     this.#finish()
+    // More may still come; it is dropped. Without more the program is about to end by itself.
     body.cancel()
   }
 
@@ -108,7 +111,16 @@ class ReplySink implements BodySink {
     if (this.#over) return
     this.#over = true
     this.#events.broken(error)
+    if (this.#first === undefined) {
+      this.#cut()
+      return
+    }
+    // The client sees that there was an answer, and that it broke off.
     this.#sendHead()
+    setImmediate(() => this.#cut())
+  }
+
+  #cut(): void {
     // A body that ends with the connection looks whole unless the connection is reset.
     if (this.#response.length === undefined && !this.#res.chunkedEncoding) {
       this.#res.socket?.resetAndDestroy()
@@ -129,7 +141,8 @@ class ReplySink implements BodySink {
     const { length } = this.#response
     if (length !== undefined) this.#headers.push('Content-Length', String(length))
     writeHead(this.#res, this.#response, this.#headers)
-    if (first.length === 0) this.#res.flushHeaders()
+    // Not flushHeaders: node would write the head as UTF-8 then.
+    if (first.length === 0) this.#res.write('', 'latin1')
     else this.#write(first.length === 1 ? (first[0] as Buffer) : Buffer.concat(first))
   }
 

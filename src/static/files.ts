@@ -67,7 +67,8 @@ export function createStaticFiles(options: FileTreeOptions): StaticFiles {
   return {
     async serve(req, res, path) {
       if (req.method !== 'GET' && req.method !== 'HEAD') {
-        throw new GatewayError('METHOD_NOT_ALLOWED', 'Allow: GET, HEAD')
+        // The detail becomes the Allow field.
+        throw new GatewayError('METHOD_NOT_ALLOWED', 'GET, HEAD')
       }
       const found = await transmit(req, res, () => tree.find(path), asStatic)
       if (found === 'directory') await redirect(req, res, path)

@@ -115,10 +115,6 @@ export class Transmission {
     const res = this.#res
     const { fd } = this.#file
     const length = Number(res.getHeader('Content-Length'))
-    if (length === 0) {
-      res.end()
-      return
-    }
     this.#reading = true
     if (length <= READ_BYTES) {
       this.#sendWhole(start, length, fail)

@@ -6,11 +6,13 @@ import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { untilEnded, untilGone } from '../support/processes.js'
+import type { Spawner } from '../../src/process/spawner.js'
+import { openDescriptors, untilEnded, untilGone } from '../support/processes.js'
 import { plainHead, program, shell } from '../support/programs.js'
 import { chunkBytes } from '../support/raw-http.js'
 import { startTestServer, type TestServer } from '../support/serve.js'
-import { eachSpawner } from '../support/spawners.js'
+import { eachSpawner, spawnerNamed } from '../support/spawners.js'
+import { waitFor } from '../support/wait-for.js'
 
 const scripts = {
   'hang.cgi': program('hang.sh'),
@@ -78,6 +80,33 @@ t.test('D-5 while sending a body with a length', async t => {
   connection.destroy()
   await untilGone(pid)
   t.equal(existsSync(join(server.root.notes, 'end')), false, 'it was ended before it went on')
+})
+
+await eachSpawner(t, 'D-5 while the program is being started', async (t, name) => {
+  const real = await spawnerNamed(name)
+  let leave = (): void => {}
+  const left = new Promise<void>(resolve => {
+    leave = resolve
+  })
+  let asked = false
+  const slow: Spawner = {
+    name: 'slow',
+    spawn: async spec => {
+      asked = true
+      await left
+      return await real.spawn(spec)
+    },
+  }
+  const server = await startTestServer(t, { scripts, spawner: slow, route: { timeouts } })
+  const quiet = openDescriptors().size
+  const connection = await server.connect()
+  connection.send('POST /cgi-bin/read.cgi HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello')
+  await waitFor('the start is asked for', () => asked)
+  connection.destroy()
+  await waitFor('the server has seen it go', () => openDescriptors().size <= quiet)
+  leave()
+  await server.accessFor('read.cgi')
+  t.equal(existsSync(join(server.root.notes, 'end')), false)
 })
 
 t.test('D-5 while sending chunks: nothing is started, the temporary file is gone', async t => {

@@ -17,7 +17,7 @@ const scripts = {
     'while :; do sleep 0.02; done',
   ),
   'drip.cgi': shell(plainHead, 'while :; do echo drip; sleep 0.05; done'),
-  'read.cgi': shell(plainHead, 'wc -c'),
+  'read.cgi': shell('count=$(wc -c)', plainHead, 'echo "$count"'),
   'good.cgi': shell(plainHead, 'printf good'),
 } as const
 

@@ -120,5 +120,5 @@ t.test('gitweb', async t => {
   t.equal((await server.request(blob)).text(), 'contents of the file\n', 'L-9 names in PATH_INFO')
   const query = '/gitweb/?p=some+project/.git;a=blob_plain;f=gr%C3%B6%C3%9Fe+%26+co.txt;hb=main'
   t.equal((await server.request(query)).text(), 'contents of the file\n', 'L-9 names in the query')
-  t.equal((await server.request('/gitweb/none.git')).status, 404)
+  t.equal((await server.request('/gitweb/?p=none.git')).status, 404)
 })

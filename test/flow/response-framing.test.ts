@@ -165,12 +165,13 @@ await eachSpawner(t, 'E-33 a grandchild that keeps stdout open', async (t, spawn
   })
 })
 
-t.test('HTTP/1.0 clients get a body that ends with the connection', async t => {
-  const server = await startTestServer(t, { scripts: { 'good.cgi': good } })
+t.test('HTTP/1.0 clients get no chunks; the connection ends', async t => {
+  const scripts = { 'drip.cgi': shell(plainHead, 'printf one', 'sleep 0.1', 'printf two') }
+  const server = await startTestServer(t, { scripts })
   const connection = await server.connect()
-  connection.send('GET /cgi-bin/good.cgi HTTP/1.0\r\n\r\n')
+  connection.send('GET /cgi-bin/drip.cgi HTTP/1.0\r\n\r\n')
   const response = await connection.response()
   t.equal(response.framing, 'close')
-  t.equal(response.text(), 'good')
+  t.equal(response.text(), 'onetwo')
   t.equal(response.truncated, false)
 })

@@ -121,5 +121,10 @@ await eachSpawner(t, 'a storm of clients, a third of which leave', async (t, spa
     Array.from({ length: 32 }, () => server.request('/cgi-bin/slow.cgi')),
   )
   for (const { status } of answers) if (status !== 200) t.fail(`afterwards: ${status}`)
-  t.equal(server.access.length, requests + 32, 'one access line for each request')
+  const served = requests - left + answers.length
+  await waitFor('everybody who was served has an access line', () => {
+    return server.access.filter(line => line.includes('"status":200')).length >= served
+  })
+  // A client that left may have been gone before its request was read, but nobody is counted twice.
+  t.ok(server.access.length <= requests + answers.length, `${server.access.length} access lines`)
 })

@@ -288,7 +288,8 @@ t.test('a directory without its slash: 301, query kept, never to another site', 
     ['/%c3%a9', '/%C3%A9/'],
   ]
   for (const [path, location] of cases) {
-    t.match(await get(path), { status: 301, headers: { location }, body: '' }, path)
+    const { status, headers, body } = await get(path)
+    t.strictSame([status, headers.location, body], [301, location, ''], path)
   }
   t.equal((await get('/sub/')).body, 'sub')
 })
@@ -310,7 +311,7 @@ t.test('refusals come before anything is written', async t => {
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
     t.match(await get('/a.txt', {}, method), { status: 405, body: 'METHOD_NOT_ALLOWED' })
   }
-  t.equal(errors.at(-1), 'METHOD_NOT_ALLOWED Allow: GET, HEAD')
+  t.equal(errors.at(-1), 'METHOD_NOT_ALLOWED GET, HEAD')
 })
 
 const onLinux = process.platform === 'linux' ? {} : { skip: 'needs /proc/self/fd' }
@@ -417,7 +418,9 @@ t.test('L-10: a file that changes between stat and read is sent anew, whole', as
     file = join(root.public, 'a.txt')
     age(file)
     const answer = await get('/a.txt')
-    t.match(answer, { status: 200, body: next, broken: false })
+    t.equal(answer.status, 200)
+    t.equal(answer.body, next)
+    t.equal(answer.headers['last-modified'], undefined, 'the date is not of the old one')
     t.equal(answer.headers['content-length'], String(next.length))
     t.strictSame(errors, [])
   }
@@ -456,10 +459,15 @@ t.test('one that shrinks all the time: an error with a clean response', onLinux,
 })
 
 t.test('a read that fails: INTERNAL with the code of the system', onLinux, async t => {
-  const create = await withReads(t, () => Object.assign(new Error('no'), { code: 'EIO' }))
+  let reads = 0
+  const create = await withReads(t, () => {
+    reads++
+    return Object.assign(new Error('no'), { code: 'EIO' })
+  })
   const { root, get, errors } = await serve(t, { 'a.txt': 'hello' }, serving, create)
   t.match(await get('/a.txt'), { status: 500, body: 'INTERNAL' })
   t.strictSame(errors, ['INTERNAL Reading a file failed with EIO.'])
+  t.equal(reads, 1, 'it is not tried again')
   t.strictSame(openBelow(root.path), [])
 })
 

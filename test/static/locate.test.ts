@@ -176,6 +176,16 @@ t.test('A-14: the source of a script is never found, whichever way', async t => 
   await expect(t, tree(root, { hiddenDirectories: hiddenByOther }), table)
 })
 
+t.test('A-14: a hidden folder that is itself a link, with a link in it', async t => {
+  const root = tempRoot(t, {}, { 'a.html': 'a', 'scripts/x.cgi': 'SOURCE' })
+  symlinkSync('scripts', join(root.public, 'cgi'))
+  symlinkSync('../a.html', join(root.public, 'scripts', 'linked.cgi'))
+  await expect(t, tree(root, { hiddenDirectories: [join(root.public, 'cgi')] }), {
+    '/cgi/linked.cgi': 'NOT_FOUND',
+    '/scripts/x.cgi': 'NOT_FOUND',
+  })
+})
+
 t.test(
   'a hidden folder that has the beginning of its name in common hides nothing else',
   async t => {
