@@ -21,6 +21,9 @@ const COLUMNS = [
   'foreign CPU %',
 ]
 
+/** Share of the machine; above it a table is no comparison. */
+const FOREIGN_LIMIT = 0.1
+
 /** The whole report; ends in a newline. */
 export function renderReport(result: Result): string {
   const { machine } = result
@@ -50,7 +53,26 @@ function renderCell(cell: Cell): string {
     row(COLUMNS),
     row(COLUMNS.map((_, index) => (index === 0 ? '---' : '---:'))),
     ...lines,
+    ...renderDisturbance(measured),
   ].join('\n')
+}
+
+/**
+ * Foreign work does not meet all alike, however rounds are interleaved: the scheduler shares out by process,
+ * so a server with many at once loses little and one with few loses much.
+ */
+function renderDisturbance(measured: readonly Series[]): string[] {
+  const disturbed = measured.filter(({ samples }) => {
+    const foreign = known(samples.map(({ foreignCpu }) => foreignCpu))
+    return foreign.length > 0 && median(foreign) > FOREIGN_LIMIT
+  })
+  if (disturbed.length === 0) return []
+  const names = disturbed.map(({ server }) => server).join(', ')
+  const limit = `${100 * FOREIGN_LIMIT} %`
+  return [
+    '',
+    `**Not comparable**: more than ${limit} of the machine went to others during ${names}.`,
+  ]
 }
 
 function renderSeries(series: Series, peers: readonly (readonly number[])[]): string {

@@ -86,7 +86,7 @@ export async function exchange(
   const over = new Promise<void>(resolve => {
     res.once('close', () => {
       if (!res.writableFinished) {
-        trip.error ??= new GatewayError('CLIENT_LEFT')
+        trip.error ??= leaving(req)
         trip.left.abort()
       }
       resolve()
@@ -105,6 +105,11 @@ export async function exchange(
   await over
   await trip.facts.ended
   site.access(accessEntry(req, res, trip))
+}
+
+/** Why the client is gone: it left, or what it sent was broken and it has been told so. */
+function leaving(req: IncomingMessage): GatewayError {
+  return req.errored instanceof GatewayError ? req.errored : new GatewayError('CLIENT_LEFT')
 }
 
 async function answer(
@@ -219,7 +224,7 @@ function fail(
   target: ByteString,
   error: GatewayError,
 ): void {
-  trip.error ??= error
+  trip.error ??= error.code === 'CLIENT_LEFT' ? leaving(req) : error
   report(site, trip, target, error)
   if (error.code === 'CLIENT_LEFT' || res.headersSent || res.destroyed) {
     res.destroy()

@@ -128,6 +128,13 @@ class ReplySink implements BodySink {
     this.#res.destroy()
   }
 
+  /** The client may leave while the program has ended and its last output waits here to be read. */
+  readonly #left = (): void => {
+    if (this.#over) return
+    this.#over = true
+    this.#response.body.cancel()
+  }
+
   /** The first part of the body is here; send it now if more is to come (E-34). */
   settled(): void {
     if (this.#over || this.#first === undefined) return
@@ -138,6 +145,7 @@ class ReplySink implements BodySink {
     const first = this.#first
     if (first === undefined) return
     this.#first = undefined
+    this.#res.once('close', this.#left)
     const { length } = this.#response
     if (length !== undefined) this.#headers.push('Content-Length', String(length))
     writeHead(this.#res, this.#response, this.#headers)

@@ -121,6 +121,14 @@ t.test('the ceiling is no peer', async t => {
   t.equal(line(text, 'postern')[2], '2.00')
 })
 
+t.test('a table with foreign work beside it says that it is no comparison', async t => {
+  const busy = { ...quiet, foreignCpu: 0.3 }
+  const go = (samples: Sample[]) =>
+    render({ series: [{ server: 'go', side: 'peer', peakMiB: 9, samples }] })
+  t.match(go([busy, quiet, busy]), /Not comparable.*during go\./)
+  t.notMatch(go([busy, quiet, quiet]), 'Not comparable')
+})
+
 t.test('the facts of the machine are in the report', async t => {
   const text = render({ series: [] })
   for (const fact of [
