@@ -57,8 +57,8 @@ export class PolledReader implements PipeReader {
 
   close(): void {
     if (this.#fd < 0) return
-    this.#unwatch()
-    this.#libc.close(this.#fd)
+    this.#watched = false
+    this.#poller.close(this.#fd)
     this.#fd = -1
   }
 

@@ -16,7 +16,6 @@ export class PolledWriter implements PipeWriter {
   #fd: number
   #waiting: Buffer[] = []
   #ending = false
-  #watched = false
   #drained: () => void = () => {}
   #gone: () => void = () => {}
 
@@ -54,14 +53,12 @@ export class PolledWriter implements PipeWriter {
 
   close(): void {
     if (this.#fd < 0) return
-    if (this.#watched) this.#poller.remove(this.#fd)
-    this.#libc.close(this.#fd)
+    this.#poller.close(this.#fd)
     this.#fd = -1
     this.#waiting = []
   }
 
   #watch(): void {
-    this.#watched = true
     this.#poller.add(this.#fd, writable, () => this.#flush())
   }
 
@@ -76,7 +73,6 @@ export class PolledWriter implements PipeWriter {
     }
     if (this.#fd < 0) return
     this.#poller.remove(this.#fd)
-    this.#watched = false
     if (this.#ending) this.close()
     this.#drained()
   }

@@ -62,9 +62,18 @@ export class Poller {
     this.#wait()
   }
 
-  /** Stops watching; call it before closing the descriptor. */
+  /** Stops watching a descriptor that stays open. */
   remove(fd: number): void {
     if (this.#watched.delete(fd)) this.#control(removeOperation, fd, 0)
+  }
+
+  /**
+   * Closes a descriptor, which also takes it out of the set. A child that is just being started may hold
+   * a copy until it executes; events of that copy are told by their generation.
+   */
+  close(fd: number): void {
+    this.#watched.delete(fd)
+    this.#libc.close(fd)
   }
 
   #control(operation: number, fd: number, events: number): void {

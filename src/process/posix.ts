@@ -9,6 +9,7 @@
 import { openSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { ByteString, ProgramExit } from '../gateway.js'
+import { FileActions, type Stdio } from './file-actions.js'
 import { errnoName, type Libc } from './libc.js'
 import { PeakMemory } from './peak-memory.js'
 import { PolledReader, scratchBytes } from './pipe-reader.js'
@@ -39,6 +40,7 @@ export function createPosixSpawner(libc: Libc): Spawner {
     devNull: openSync('/dev/null', 'r'),
     peak: new PeakMemory(),
     slots: new StartSlots(libc),
+    actions: new FileActions(libc),
     pair: new Int32Array(2),
     status: new Int32Array(1),
     usage: Buffer.alloc(usageBytes),
@@ -54,6 +56,7 @@ interface Machine {
   readonly devNull: number
   readonly peak: PeakMemory
   readonly slots: StartSlots
+  readonly actions: FileActions
   /** For calls that return at once: one at a time. */
   readonly pair: Int32Array
   readonly status: Int32Array
@@ -118,28 +121,21 @@ async function spawn(machine: Machine, spec: SpawnSpec): Promise<Child> {
 }
 
 function startProcess(
-  { libc, attributes, slots }: Machine,
+  { libc, attributes, actions, slots }: Machine,
   spec: SpawnSpec,
-  stdio: readonly [number, number, number],
+  stdio: Stdio,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     slots.take(slot => {
-      const { pid, actions } = slot
+      const { pid } = slot
       const { vectorBytes } = StartSlot
-      slot.reserve(
-        vectorBytes([spec.file, spec.cwd]) + vectorBytes(spec.argv) + vectorBytes(spec.env) + 16,
-      )
-      libc.actionsInit(actions)
-      libc.actionsDup2(actions, stdio[0], 0)
-      libc.actionsDup2(actions, stdio[1], 1)
-      libc.actionsDup2(actions, stdio[2], 2)
-      libc.actionsChdir(actions, slot.string(spec.cwd))
-      libc.actionsCloseFrom(actions, 3)
+      slot.reserve(vectorBytes([spec.file]) + vectorBytes(spec.argv) + vectorBytes(spec.env) + 16)
+      const { list, release } = actions.get(stdio, spec.cwd)
       const file = slot.string(spec.file)
       const argv = slot.vector(spec.argv)
       const env = slot.vector(spec.env)
-      libc.posixSpawnAsync(pid, file, actions, attributes, argv, env, (error, errno) => {
-        libc.actionsDestroy(actions)
+      libc.posixSpawnAsync(pid, file, list, attributes, argv, env, (error, errno) => {
+        release()
         const started = pid[0] ?? 0
         slots.give(slot)
         if (error !== null) reject(error)
@@ -191,8 +187,7 @@ function reap(
     }
     poller.add(pidfd, readable, () => {
       if (!collect()) return
-      poller.remove(pidfd)
-      libc.close(pidfd)
+      poller.close(pidfd)
     })
   })
 }

@@ -11,16 +11,13 @@ import type { Libc } from './libc.js'
 
 /** Calls at once: more than the pool has threads, so that none of them runs dry. */
 const slots = 8
-/** Room for posix_spawn_file_actions_t (80 bytes in glibc). */
-const actionsBytes = 128
 const firstTextBytes = 16 * 1024
 
 export class StartSlot {
   readonly #libc: Libc
   readonly pid = new Int32Array(1)
-  readonly actions = Buffer.alloc(actionsBytes)
   #memory = Buffer.allocUnsafeSlow(0)
-  #address = 0n
+  #address = 0
   #used = 0
 
   constructor(libc: Libc) {
@@ -32,7 +29,8 @@ export class StartSlot {
     this.#used = 0
     if (bytes <= this.#memory.length) return
     this.#memory = Buffer.allocUnsafeSlow(Math.max(bytes, firstTextBytes))
-    this.#address = this.#libc.address(this.#memory)
+    // User space ends far below 2^53.
+    this.#address = Number(this.#libc.address(this.#memory))
   }
 
   /** Bytes that `vector` takes for these strings. */
@@ -54,11 +52,16 @@ export class StartSlot {
     const start = (this.#used + 7) & ~7
     this.#used = start + 8 * (strings.length + 1)
     for (let i = 0; i < strings.length; i++) {
-      this.#memory.writeBigUInt64LE(this.#address + BigInt(this.#used), start + 8 * i)
+      this.#pointer(this.#address + this.#used, start + 8 * i)
       this.#put(strings[i] ?? '')
     }
-    this.#memory.writeBigUInt64LE(0n, start + 8 * strings.length)
+    this.#pointer(0, start + 8 * strings.length)
     return this.#memory.subarray(start, this.#used)
+  }
+
+  #pointer(address: number, at: number): void {
+    this.#memory.writeUInt32LE(address % 0x1_0000_0000, at)
+    this.#memory.writeUInt32LE(Math.floor(address / 0x1_0000_0000), at + 4)
   }
 
   #put(bytes: ByteString): void {

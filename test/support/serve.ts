@@ -1,6 +1,6 @@
 /**
  * A whole server inside the test process, with scripts of its own, and the check that it leaves nothing
- * behind: teardown closes it and fails the test if a child process or a descriptor is still there.
+ * behind: teardown closes it and fails the test if a child process, a descriptor or a timer is still there.
  *
  * Port 0, a temporary folder, log records and access lines in arrays. Options are the config's own.
  */
@@ -71,7 +71,7 @@ export async function startTestServer(t: Test, options: ServeOptions = {}): Prom
   const root = tempRoot(t, options.scripts, options.files)
   const wanted = options.spawner ?? 'default'
   const spawner = typeof wanted === 'string' ? await spawnerNamed(wanted) : wanted
-  const before = { children: new Set(children()), descriptors: openDescriptors() }
+  const before = { children: new Set(children()), descriptors: openDescriptors(), timers: timers() }
   const records: LogRecord[] = []
   const access: string[] = []
   const config: Config = {
@@ -148,6 +148,12 @@ function recorder(records: LogRecord[]): Logger {
 interface Before {
   readonly children: ReadonlySet<number>
   readonly descriptors: ReadonlyMap<number, string>
+  readonly timers: number
+}
+
+/** Timers that keep this process alive. */
+function timers(): number {
+  return process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
 }
 
 /** @throws Error that names what the server has left. */
@@ -160,7 +166,11 @@ async function nothingLeft(before: Before): Promise<void> {
     [...openDescriptors()]
       .filter(([fd, what]) => before.descriptors.get(fd) !== what)
       .map(([fd, what]) => `descriptor ${fd} (${what})`)
-  const left = (): string[] => [...processes(), ...descriptors()]
+  const late = (): string[] => {
+    const count = timers() - before.timers
+    return count > 0 ? [`timers: ${count}`] : []
+  }
+  const left = (): string[] => [...processes(), ...descriptors(), ...late()]
   await waitFor('nothing is left', () => left().length === 0, 5_000).catch(() => {
     throw new Error(`left behind by the server: ${left().join(', ')}`)
   })
