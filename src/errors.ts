@@ -220,6 +220,11 @@ export const errorTable = {
     'The program took longer than allowed.',
     'Make it faster, or raise timeouts.total.',
   ),
+  STORAGE_FAILED: row(
+    500,
+    'A file could not be written or read.',
+    'Make room on the disk of TMPDIR, or see the system error in the log line.',
+  ),
   INTERNAL: row(500, 'Postern itself failed; this is a bug.', 'Report it with the log line.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -5,7 +5,7 @@
  * requests (E-36), checks X-Sendfile against its allow-list (E-29), and says in the log what was dropped.
  */
 import { realpathSync } from 'node:fs'
-import { sep } from 'node:path'
+import { join, sep } from 'node:path'
 import fresh from 'fresh'
 import { fromText } from '../byte-string.js'
 import { GatewayError } from '../errors.js'
@@ -80,17 +80,25 @@ export class HeadResponses {
     }
   }
 
+  /** X-Sendfile names a file, X-Accel-Redirect a path below one of the folders. */
   #allowed(asked: ByteString): string {
     const file = Buffer.from(asked, 'latin1').toString('utf8')
-    try {
-      const real = realpathSync(file)
-      for (const folder of this.#route.sendfile) {
-        if (real.startsWith(realpathSync(folder) + sep)) return real
-      }
-    } catch {
-      throw new GatewayError('NOT_FOUND', `X-Sendfile: ${file}`)
+    const folders = this.#route.sendfile.map(folder => realPath(folder) ?? folder)
+    for (const candidate of [file, ...folders.map(folder => join(folder, file))]) {
+      const real = realPath(candidate)
+      if (real !== undefined && folders.some(folder => real.startsWith(folder + sep))) return real
     }
-    throw new GatewayError('SENDFILE_DENIED', `X-Sendfile: ${file}`)
+    const code = realPath(file) === undefined ? 'NOT_FOUND' : 'SENDFILE_DENIED'
+    throw new GatewayError(code, `The program asked for ${file}`)
+  }
+}
+
+/** Absolute, without links; undefined when there is nothing. */
+function realPath(file: string): string | undefined {
+  try {
+    return realpathSync(file)
+  } catch {
+    return undefined
   }
 }
 

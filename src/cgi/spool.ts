@@ -40,7 +40,7 @@ export interface SpooledBody {
 /**
  * Reads the stream to its end. When it fails, the stream is left paused and unread for the caller to
  * close, and no descriptor is left.
- * @throws GatewayError BODY_TOO_LARGE, BODY_TIMEOUT, CLIENT_LEFT; INTERNAL with the system's code when the
+ * @throws GatewayError BODY_TOO_LARGE, BODY_TIMEOUT, CLIENT_LEFT; STORAGE_FAILED with the system's code when the
  * file cannot be made or written
  */
 export function spoolBody(stream: Readable, options: SpoolOptions): Promise<SpooledBody> {
@@ -233,7 +233,7 @@ function joined(chunks: Buffer[]): Buffer {
 
 function diskError(cause: unknown): GatewayError {
   const { code = 'unknown', syscall = 'write' } = cause as NodeJS.ErrnoException
-  return new GatewayError('INTERNAL', `Spooling the body: ${syscall} failed with ${code}.`, {
+  return new GatewayError('STORAGE_FAILED', `Spooling the body: ${syscall} failed with ${code}.`, {
     cause,
   })
 }

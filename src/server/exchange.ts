@@ -145,6 +145,7 @@ async function answer(
     const matched = site.router.match(request.path)
     if (matched === undefined) {
       if (site.files === undefined) throw new GatewayError('NOT_FOUND')
+      res.setHeader('Server', serverSoftware)
       await site.files.serve(req, res, request.path)
       return
     }
@@ -197,6 +198,7 @@ async function deliver(
   }
   if (response.sendFile !== undefined && site.files !== undefined) {
     response.body.cancel()
+    res.setHeader('Server', serverSoftware)
     await site.files.sendFile(req, res, response.sendFile, response.headers, response.status)
     return
   }

@@ -131,6 +131,9 @@ export function mergeSlashes(path: ByteString): ByteString {
   return path.includes('//') ? path.replace(/\/{2,}/g, '/') : path
 }
 
+/** RFC 8615: certificates are fetched from below it. */
+const wellKnown = '.well-known/'
+
 /** A segment that begins with a dot, a backup, or a character that no file name has. */
 function hasHiddenName(path: ByteString): boolean {
   let start = 0
@@ -149,7 +152,10 @@ const SLASH = 0x2f
 const backup = /(?:~|\.bak|\.swp)$/i
 
 function isHiddenName(path: ByteString, start: number, end: number): boolean {
-  return path[start] === '.' || backup.test(path.slice(start, end))
+  return (
+    (path[start] === '.' && !path.startsWith(wellKnown, start)) ||
+    backup.test(path.slice(start, end))
+  )
 }
 
 function isInAny(path: ByteString, places: readonly ByteString[]): boolean {

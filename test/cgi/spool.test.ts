@@ -227,11 +227,11 @@ t.test('an error after the failure does not end the server', async t => {
   t.pass('nothing was thrown')
 })
 
-t.test('a folder that cannot be written: INTERNAL with the code of the system', async t => {
+t.test('a folder that cannot be written: STORAGE_FAILED with the code of the system', async t => {
   const options = setUp(t, { directory: '/nonexistent/folder' })
   const stream = chunks('more than eight')
   const error = await failure(spoolBody(stream, options))
-  t.match(error, { code: 'INTERNAL', detail: /open failed with ENOENT/ })
+  t.match(error, { code: 'STORAGE_FAILED', detail: /open failed with ENOENT/ })
   t.equal(listenersLeft(stream), 0)
 })
 
@@ -254,13 +254,13 @@ async function withDisk(t: Test, write: Write): Promise<typeof spoolBody> {
   return mocked.spoolBody
 }
 
-t.test('a full disk: INTERNAL with ENOSPC, and no descriptor left', onLinux, async t => {
+t.test('a full disk: STORAGE_FAILED with ENOSPC, and no descriptor left', onLinux, async t => {
   const spool = await withDisk(t, (_fd, _bytes, _at, _length, _position, done) =>
     setImmediate(done, Object.assign(new Error('full'), { code: 'ENOSPC', syscall: 'write' }), 0),
   )
   const options = setUp(t)
   const error = await failure(spool(chunks('more than eight'), options))
-  t.match(error, { code: 'INTERNAL', detail: /write failed with ENOSPC/ })
+  t.match(error, { code: 'STORAGE_FAILED', detail: /write failed with ENOSPC/ })
   await waitFor('the descriptor is closed', () => spoolFiles(options.directory).length === 0)
 })
 
