@@ -3,6 +3,7 @@
  * record that says why (conventions E-4, E-19, E-25, E-28, E-30).
  */
 import t from 'tap'
+import { defaultRouteLimits } from '../../src/server/config.js'
 import { plainHead, printing, shell } from '../support/programs.js'
 import { startTestServer } from '../support/serve.js'
 import { eachSpawner } from '../support/spawners.js'
@@ -109,7 +110,6 @@ t.test('E-25 plainOutput takes everything for the body', async t => {
 })
 
 t.test('E-28 limits of the route, at the limit and one past it', async t => {
-  const { defaultRouteLimits } = await import('../../src/server/config.js')
   const scripts = {
     'three.cgi': printing('X-A: 1\nX-B: 2\nX-C: 3\n\n'),
     'four.cgi': printing('X-A: 1\nX-B: 2\nX-C: 3\nX-D: 4\n\n'),

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { defaultRouteLimits } from '../../src/server/config.js'
 import { plainHead, program, shell } from '../support/programs.js'
 import { chunkBytes, type RawConnection } from '../support/raw-http.js'
 import type { RawResponse } from '../support/raw-response.js'
@@ -15,6 +16,7 @@ import { eachSpawner } from '../support/spawners.js'
 const scripts = {
   'echo.cgi': program('echo.sh'),
   'started.cgi': shell('echo yes >"$NOTES/started"', plainHead, 'cat'),
+  'count.cgi': shell('count=$(wc -c)', plainHead, 'echo "$count"'),
   'deaf.cgi': shell(plainHead, 'echo answered'),
   'closed.cgi': shell('exec <&-', plainHead, 'echo answered'),
 } as const
@@ -79,7 +81,6 @@ t.test('D-3 requestBody: stream tells no length and does not wait for the end', 
 })
 
 t.test('D-4 larger than allowed is 413, and the program never starts', async t => {
-  const { defaultRouteLimits } = await import('../../src/server/config.js')
   const limits = { ...defaultRouteLimits, bodyBytes: 1000 }
   const server = await startTestServer(t, { scripts, route: { limits } })
   const target = '/cgi-bin/started.cgi'
@@ -94,6 +95,15 @@ t.test('D-4 larger than allowed is 413, and the program never starts', async t =
   const exact = await chunked(server, target, [Buffer.alloc(600), Buffer.alloc(400)])
   t.equal(exact.body.length, 1000, 'exactly the limit passes')
   t.equal(existsSync(started), true)
+})
+
+t.test('D-4 a streamed body beyond the limit is 413 too', async t => {
+  const limits = { ...defaultRouteLimits, bodyBytes: 1000 }
+  const route = { limits, requestBody: 'stream' } as const
+  const server = await startTestServer(t, { scripts, route })
+  const chunks = [Buffer.alloc(600), Buffer.alloc(600)]
+  t.equal((await chunked(server, '/cgi-bin/count.cgi', chunks)).status, 413)
+  t.equal((await chunked(server, '/cgi-bin/count.cgi', chunks.slice(1))).text(), '600\n')
 })
 
 t.test('D-6, L-1 a program that does not read its input', async t => {

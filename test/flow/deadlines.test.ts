@@ -96,8 +96,6 @@ t.test('408 a client that stops in its body', async t => {
     connection.send(`POST /cgi-bin/read.cgi HTTP/1.1\r\nHost: a\r\n${framing}`)
     const response = await connection.response()
     t.equal(response.status, 408, framing)
-    await connection.rest()
-    t.pass('closed')
   }
 })
 

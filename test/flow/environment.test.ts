@@ -7,6 +7,7 @@ import t from 'tap'
 import { environmentOf, program } from '../support/programs.js'
 import { startTestServer } from '../support/serve.js'
 import { eachSpawner } from '../support/spawners.js'
+import { tempRoot } from '../support/temp-root.js'
 
 const scripts = { 'env.cgi': program('environment.sh') } as const
 
@@ -112,6 +113,19 @@ await eachSpawner(t, 'B-0 nothing of the server’s own environment', async (t, 
   t.equal(environment.get('ALSO'), 'yes', 'env.pass')
   t.equal(environment.get('MIXED_CASE'), 'set', 'B-4 configured names become upper case')
   t.equal(environment.get('SERVER_SOFTWARE'), 'mine', 'B-0 configured variables win')
+})
+
+t.test('B a client on a unix socket', async t => {
+  const folder = tempRoot(t)
+  const path = join(folder.path, 'socket')
+  const config = { listen: [{ kind: 'unix', path }] } as const
+  const server = await startTestServer(t, { scripts, config })
+  t.equal(server.origin, `unix:${path}`)
+  const environment = environmentOf(await server.request('/cgi-bin/env.cgi'))
+  t.equal(environment.get('REMOTE_ADDR'), 'unix:')
+  t.equal(environment.has('REMOTE_PORT'), false)
+  t.equal(environment.get('SERVER_NAME'), 'example.test')
+  t.match(environment.get('SERVER_PORT'), /^\d+$/, 'RFC 3875 §4.1.15 wants a number')
 })
 
 t.test('B-0 without PATH a program gets a fixed safe one', async t => {

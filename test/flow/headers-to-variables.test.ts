@@ -3,7 +3,7 @@
  * something else do not (conventions B-10 to B-27, RFC 3875 §4.1.18).
  */
 import t, { type Test } from 'tap'
-import { environmentOf, program } from '../support/programs.js'
+import { environmentOf, printing, program } from '../support/programs.js'
 import { type ServeOptions, startTestServer, type TestServer } from '../support/serve.js'
 import { eachSpawner } from '../support/spawners.js'
 
@@ -170,6 +170,15 @@ t.test('options of the route', async t => {
   const git = await startTestServer(t, { scripts, route: { preset: 'git' } })
   const protocol = await environmentFor(git, ['Git-Protocol: version=2'])
   t.equal(protocol.get('GIT_PROTOCOL'), 'version=2', 'B-27 preset git')
+})
+
+t.test('B-19 a script that answers 401 without having seen the header gets a hint', async t => {
+  const own = { '401.cgi': printing('Status: 401\nWWW-Authenticate: Basic realm="a"\n\n') }
+  const server = await startTestServer(t, { scripts: own })
+  t.equal((await server.request('/cgi-bin/401.cgi')).status, 401)
+  t.same(server.records, [], 'no hint to a client that sent none')
+  await server.request('/cgi-bin/401.cgi', { headers: ['Authorization: Basic YTpi'] })
+  t.match((await server.recordOf('passAuthorization')).level, 'warn')
 })
 
 t.test('B-15 a dropped name is logged once', async t => {

@@ -14,6 +14,9 @@ const scripts = {
   'send.cgi': shell(
     `printf 'Content-Type: text/x\\nX-Sendfile: %s\\n\\nignored' "$DOCUMENT_ROOT/$QUERY_STRING"`,
   ),
+  'accel.cgi': shell(
+    `printf 'Content-Type: text/x\\nX-Accel-Redirect: %s\\n\\nignored' "$QUERY_STRING"`,
+  ),
 }
 const files = { 'allowed/a.txt': '0123456789', 'other/b.txt': 'secret', 'allowedx/c.txt': 'secret' }
 
@@ -33,6 +36,12 @@ t.test('E-29 a file of an allowed folder, whole and in part', async t => {
   t.equal(whole.header('x-sendfile'), undefined)
   t.equal(whole.header('content-type'), 'text/x', 'the type is the program’s')
   t.ok(whole.header('etag'))
+
+  const inside = await server.request('/cgi-bin/accel.cgi?/a.txt')
+  t.equal(inside.text(), '0123456789', 'X-Accel-Redirect: a path below the folder')
+  t.equal(inside.header('x-accel-redirect'), undefined)
+  const climbing = await server.request('/cgi-bin/accel.cgi?/../other/b.txt')
+  t.equal(climbing.status, 404, 'climbing out of the folder finds nothing')
 
   const range = await server.request('/cgi-bin/send.cgi?allowed/a.txt', {
     headers: ['Range: bytes=2-4'],

@@ -3,6 +3,7 @@
  * it belongs to, escaped and bounded (conventions F-1 to F-3).
  */
 import t from 'tap'
+import { defaultRouteLimits } from '../../src/server/config.js'
 import { plainHead, shell } from '../support/programs.js'
 import { type LogRecord, startTestServer, type TestServer } from '../support/serve.js'
 import { eachSpawner } from '../support/spawners.js'
@@ -78,7 +79,6 @@ t.test('F-2 level error when the request failed', async t => {
 })
 
 t.test('F-2 bounded for each request, and the log says so', async t => {
-  const { defaultRouteLimits } = await import('../../src/server/config.js')
   const limits = { ...defaultRouteLimits, stderrBytes: 1000 }
   const server = await startTestServer(t, { scripts, route: { limits } })
   t.equal((await server.request('/cgi-bin/many.cgi')).text(), 'done\n')

@@ -4,6 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 import t from 'tap'
+import { defaultRouteLimits } from '../../src/server/config.js'
 import { children, openDescriptors } from '../support/processes.js'
 import { plainHead, program, shell } from '../support/programs.js'
 import { chunkBytes, RawConnection, requestBytes } from '../support/raw-http.js'
@@ -78,7 +79,6 @@ await eachSpawner(t, 'a storm of clients, a third of which leave', async (t, spa
     if (before === undefined) delete process.env.TMPDIR
     else process.env.TMPDIR = before
   })
-  const { defaultRouteLimits } = await import('../../src/server/config.js')
   // Every chunked body goes to a file; the line is long enough for everybody.
   const limits = { ...defaultRouteLimits, spoolMemoryBytes: 1024 }
   const route = { processes: 32, queue: { length: 512, waitMs: deadlineMs }, limits }

@@ -182,6 +182,24 @@ t.test('A-13 symbolic links', async t => {
   t.equal(await status('refuse', 'staying.cgi'), 403)
 })
 
+t.test('A-14 sources below the document root are not files', async t => {
+  const server = await startTestServer(t, {
+    files: { 'page.txt': 'a page', 'scripts/a.cgi': '#!/bin/sh\necho secret-source\n' },
+    routes: root => [cgiRoute(root, { path: '/run/', target: join(root.public, 'scripts') })],
+  })
+  t.equal((await server.request('/page.txt')).text(), 'a page')
+  for (const target of [
+    '/scripts/a.cgi',
+    '//scripts//a.cgi',
+    '/x/../scripts/a%2ecgi',
+    '/run/a.cgi',
+  ]) {
+    const response = await server.request(target)
+    t.ok([403, 404].includes(response.status), `${target}: ${response.status}`)
+    t.notMatch(response.text(), /secret-/, target)
+  }
+})
+
 t.test('L-6 one program for a whole prefix', async t => {
   const routes: ServeOptions['routes'] = root => [
     cgiRoute(root, { path: '/app/', target: join(root.cgi, 'env.cgi'), program: true }),

@@ -47,7 +47,9 @@ export interface LogRecord {
 export type AccessEntry = Readonly<Record<string, unknown>>
 
 export interface TestServer {
+  /** `http://127.0.0.1:8000` or `unix:/path`. */
   readonly origin: string
+  /** 0 for a unix socket. */
   readonly port: number
   readonly root: TempRoot
   readonly running: RunningServer
@@ -96,7 +98,7 @@ export async function startTestServer(t: Test, options: ServeOptions = {}): Prom
   const connect = (): Promise<RawConnection> => RawConnection.open(t, origin)
   return {
     origin,
-    port: Number(new URL(origin).port),
+    port: origin.startsWith('unix:') ? 0 : Number(new URL(origin).port),
     root,
     running,
     records,
