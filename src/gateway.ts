@@ -118,6 +118,8 @@ export interface ResponseBody {
   flow(sink: BodySink): void
   pause(): void
   resume(): void
+  /** A chunk given to the sink is not needed any more: its memory may be used again. Need not be called. */
+  recycle?(chunk: Buffer): void
   /** Nobody reads any more: the producer is stopped. */
   cancel(): void
 }

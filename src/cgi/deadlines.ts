@@ -28,6 +28,7 @@ export class Deadlines {
   readonly #total: NodeJS.Timeout | undefined
   #phase: Phase | undefined
   #timer: NodeJS.Timeout | undefined
+  #stopped = false
 
   /** `expired` is called at most once, unless `stop` comes first. */
   constructor(times: DeadlineTimes, expired: (error: GatewayError) => void) {
@@ -36,8 +37,14 @@ export class Deadlines {
     this.#total = this.#start(times.totalMs, 'TOTAL_TIMEOUT')
   }
 
+  /** The phase it is in, once one was entered. */
+  get phase(): Phase | undefined {
+    return this.#phase
+  }
+
   /** Enters a phase, or starts the time of the one it is in anew. */
   enter(phase: Phase): void {
+    if (this.#stopped) return
     if (this.#phase === phase) {
       this.#timer?.refresh()
       return
@@ -53,6 +60,7 @@ export class Deadlines {
   }
 
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     clearTimeout(this.#total)
     this.#timer = undefined

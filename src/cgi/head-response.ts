@@ -12,9 +12,10 @@ import { GatewayError } from '../errors.js'
 import type { ByteString, GatewayRequest, GatewayResponse, ResponseBody } from '../gateway.js'
 import type { Logger } from '../log.js'
 import { decodedBody } from './decoded-body.js'
+import type { HeadSource } from './head-reader.js'
 import type { CgiRouteConfig } from './options.js'
 import { type ResponseHead, ResponseHeadParser } from './response-head.js'
-import type { HeadSource, ScriptRun } from './script-run.js'
+import type { ScriptRun } from './script-run.js'
 
 /** Longest line of a head. */
 const lineBytes = 16 * 1024

@@ -9,14 +9,9 @@ import { GatewayError } from '../errors.js'
 import type { BodySink, ProgramExit, ResponseBody } from '../gateway.js'
 import type { Child } from '../process/spawner.js'
 import { Deadlines, type DeadlineTimes } from './deadlines.js'
+import { HeadReader, type HeadSource } from './head-reader.js'
 import type { ResponseHead } from './response-head.js'
 import { ScriptEnd } from './script-end.js'
-
-/** Turns bytes of stdout into a head: the parser, or something that needs none. */
-export interface HeadSource {
-  push(chunk: Buffer): { head: ResponseHead; rest: Buffer } | undefined
-  finish(): GatewayError
-}
 
 export interface ScriptRunOptions {
   readonly times: DeadlineTimes
@@ -45,9 +40,8 @@ export class ScriptRun implements ResponseBody {
   readonly #options: ScriptRunOptions
   readonly #deadlines: Deadlines
   readonly #end: ScriptEnd
-  #source: HeadSource
+  readonly #head: HeadReader
   #state: 'head' | 'held' | 'flowing' | 'closed' = 'head'
-  #candidate: ResponseHead | undefined
   #held: Buffer[] = []
   #heldSize = 0
   #sink: BodySink | undefined
@@ -63,7 +57,7 @@ export class ScriptRun implements ResponseBody {
   constructor(child: Child, options: ScriptRunOptions) {
     this.#child = child
     this.#options = options
-    this.#source = options.newHeadSource()
+    this.#head = new HeadReader(options.newHeadSource, options.inform)
     this.#deadlines = new Deadlines(options.times, error => this.fail(error))
     this.#end = new ScriptEnd(child, options.graceMs, options.onEnded)
     child.stdout.start(
@@ -129,6 +123,10 @@ export class ScriptRun implements ResponseBody {
     this.#watchOrphans()
   }
 
+  recycle(chunk: Buffer): void {
+    this.#child.stdout.recycle(chunk)
+  }
+
   /** The answer is over: the program gets the grace to end by itself, its output is dropped. */
   cancel(): void {
     if (this.#state === 'closed') return
@@ -142,7 +140,9 @@ export class ScriptRun implements ResponseBody {
     if (!this.#sawOutput) {
       this.#sawOutput = true
       this.#options.onFirstByte()
-      this.#deadlines.enter('idle')
+      // While a body is still coming it is the client who is waited for.
+      if (this.#deadlines.phase === 'body') this.#deadlines.progress()
+      else this.#deadlines.enter('idle')
     } else {
       this.#deadlines.progress()
     }
@@ -165,27 +165,11 @@ export class ScriptRun implements ResponseBody {
   }
 
   #readHead(chunk: Buffer): void {
-    if (this.#candidate !== undefined) {
-      // RFC 3875 §6.2.2 allows no body behind a local redirect: with one it is the client's (E-8).
-      this.#announce({ ...this.#candidate, localRedirect: undefined })
-      this.#hold(chunk)
-      return
-    }
     try {
-      let parsed = this.#source.push(chunk)
-      while (parsed !== undefined && parsed.head.status < 200) {
-        this.#options.inform(parsed.head)
-        this.#source = this.#options.newHeadSource()
-        if (parsed.rest.length === 0) return
-        parsed = this.#source.push(parsed.rest)
-      }
-      if (parsed === undefined) return
-      if (parsed.head.localRedirect !== undefined && parsed.rest.length === 0) {
-        this.#candidate = parsed.head
-        return
-      }
-      this.#announce({ ...parsed.head, localRedirect: undefined })
-      if (parsed.rest.length > 0) this.#hold(parsed.rest)
+      const read = this.#head.push(chunk)
+      if (read === undefined) return
+      this.#announce(read.head)
+      if (read.rest.length > 0) this.#hold(read.rest)
     } catch (error) {
       this.fail(error instanceof GatewayError ? error : new GatewayError('INTERNAL', String(error)))
     }
@@ -240,8 +224,7 @@ export class ScriptRun implements ResponseBody {
     this.#over = true
     switch (this.#state) {
       case 'head':
-        if (this.#candidate !== undefined) this.#announce(this.#candidate)
-        else if (this.#exit !== undefined) this.#settle(this.#withExit(this.#source.finish()))
+        this.#finishHead()
         return
       case 'flowing':
         this.#finishBody()
@@ -252,6 +235,14 @@ export class ScriptRun implements ResponseBody {
       default:
         this.#state satisfies never
     }
+  }
+
+  #finishHead(): void {
+    // A program that lives on without stdout has not failed yet: its exit will say why there is no head.
+    if (this.#exit === undefined && !this.#head.isLocalRedirect) return
+    const outcome = this.#head.finish()
+    if (outcome instanceof GatewayError) this.#settle(this.#withExit(outcome))
+    else this.#announce(outcome)
   }
 
   #finishBody(): void {

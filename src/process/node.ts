@@ -206,6 +206,7 @@ function socketReader(fd: number): PipeReader {
         if (!closed) endOnce()
       })
     },
+    recycle: () => {},
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     close: () => {

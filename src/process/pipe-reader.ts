@@ -2,15 +2,14 @@
  * The reading end of a pipe on the poller, as a PipeReader.
  *
  * Reads only when the poller says so, once per event, so the descriptor may stay blocking: with one
- * reader, readable means that a read returns. Nothing is kept here but a scratch buffer shared by all
- * readers of a spawner; each chunk is handed on as a buffer of its own.
+ * reader, readable means that a read returns. Nothing is kept here: each chunk is handed on as a buffer
+ * of its own (`read-buffers.ts`).
  */
 import type { Libc } from './libc.js'
 import { hungUp, type Poller, readable } from './poller.js'
+import { type ReadBuffers, readBytes } from './read-buffers.js'
 import type { PipeReader } from './spawner.js'
 
-/** What one read may take; a pipe holds 64 KiB unless it was widened. */
-export const scratchBytes = 256 * 1024
 /** Reads of one event after the writer has hung up, so that one full pipe does not hold up the rest. */
 const readsPerEvent = 16
 const setPipeSize = 1031
@@ -20,7 +19,7 @@ const defaultPipeBytes = 64 * 1024
 export class PolledReader implements PipeReader {
   readonly #libc: Libc
   readonly #poller: Poller
-  readonly #scratch: Buffer
+  readonly #buffers: ReadBuffers
   #fd: number
   #watched = false
   #paused = false
@@ -30,10 +29,10 @@ export class PolledReader implements PipeReader {
   readonly #beforeData: () => void
 
   /** `beforeData` is called whenever the writer is known to have written just now. */
-  constructor(libc: Libc, poller: Poller, scratch: Buffer, fd: number, beforeData = () => {}) {
+  constructor(libc: Libc, poller: Poller, buffers: ReadBuffers, fd: number, beforeData = () => {}) {
     this.#libc = libc
     this.#poller = poller
-    this.#scratch = scratch
+    this.#buffers = buffers
     this.#fd = fd
     this.#beforeData = beforeData
   }
@@ -53,6 +52,10 @@ export class PolledReader implements PipeReader {
     if (!this.#paused) return
     this.#paused = false
     this.#watch()
+  }
+
+  recycle(chunk: Buffer): void {
+    this.#buffers.recycle(chunk)
   }
 
   close(): void {
@@ -78,7 +81,7 @@ export class PolledReader implements PipeReader {
     // Without a writer left, read does not block: take the rest and the end of file in one go.
     const reads = events & hungUp ? readsPerEvent : 1
     for (let i = 0; i < reads && this.#watched; i++) {
-      const bytes = this.#libc.read(this.#fd, this.#scratch, this.#scratch.length)
+      const bytes = this.#libc.read(this.#fd, this.#buffers.current, readBytes)
       if (bytes <= 0) {
         this.close()
         this.#end()
@@ -86,7 +89,7 @@ export class PolledReader implements PipeReader {
       }
       this.#beforeData()
       if (bytes >= defaultPipeBytes) this.#widen()
-      this.#data(Buffer.from(this.#scratch.subarray(0, bytes)))
+      this.#data(this.#buffers.take(bytes))
     }
   }
 

@@ -12,9 +12,10 @@ import type { ByteString, ProgramExit } from '../gateway.js'
 import { FileActions, type Stdio } from './file-actions.js'
 import { errnoName, type Libc } from './libc.js'
 import { PeakMemory } from './peak-memory.js'
-import { PolledReader, scratchBytes } from './pipe-reader.js'
+import { PolledReader } from './pipe-reader.js'
 import { PolledWriter } from './pipe-writer.js'
 import { Poller, readable } from './poller.js'
+import { ReadBuffers } from './read-buffers.js'
 import { type Child, SpawnError, type Spawner, type SpawnSpec } from './spawner.js'
 import { StartSlot, StartSlots } from './start-slots.js'
 import { exitOf, usageBytes } from './wait-status.js'
@@ -35,7 +36,7 @@ export function createPosixSpawner(libc: Libc): Spawner {
   const machine: Machine = {
     libc,
     poller: new Poller(libc),
-    scratch: Buffer.allocUnsafeSlow(scratchBytes),
+    buffers: new ReadBuffers(),
     attributes: childAttributes(libc),
     devNull: openSync('/dev/null', 'r'),
     peak: new PeakMemory(),
@@ -51,7 +52,7 @@ export function createPosixSpawner(libc: Libc): Spawner {
 interface Machine {
   readonly libc: Libc
   readonly poller: Poller
-  readonly scratch: Buffer
+  readonly buffers: ReadBuffers
   readonly attributes: Buffer
   readonly devNull: number
   readonly peak: PeakMemory
@@ -147,7 +148,7 @@ function startProcess(
 }
 
 function adopt(machine: Machine, pid: number, ends: Ends): Child {
-  const { libc, poller, scratch, peak } = machine
+  const { libc, poller, buffers, peak } = machine
   const [stdout = -1, stderr = -1, stdin] = ends.ours
   let peakKiB: number | undefined
   const samplePeak = (): void => {
@@ -156,8 +157,8 @@ function adopt(machine: Machine, pid: number, ends: Ends): Child {
   return {
     pid,
     stdin: stdin === undefined ? undefined : new PolledWriter(libc, poller, stdin),
-    stdout: new PolledReader(libc, poller, scratch, stdout, samplePeak),
-    stderr: new PolledReader(libc, poller, scratch, stderr),
+    stdout: new PolledReader(libc, poller, buffers, stdout, samplePeak),
+    stderr: new PolledReader(libc, poller, buffers, stderr),
     exited: reap(machine, pid, waitedKiB => peak.settle(waitedKiB, peakKiB)),
     // After the leader is reaped its number stays taken as long as its group has members; with none
     // left the call fails, and numbers come back only after all others have been used.

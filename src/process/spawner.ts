@@ -27,6 +27,8 @@ export interface PipeReader {
   start(data: (chunk: Buffer) => void, end: () => void): void
   pause(): void
   resume(): void
+  /** The chunk is not needed any more: its memory may be read into again. Need not be called. */
+  recycle(chunk: Buffer): void
   /** Closes this end; nothing is called any more. A writer gets SIGPIPE. */
   close(): void
 }

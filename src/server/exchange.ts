@@ -25,6 +25,8 @@ import { parseTarget, settleEncodedSlashes } from './target.js'
 export interface Site {
   readonly router: Router<Mount>
   readonly files: StaticFiles | undefined
+  /** Sends the files that programs name (X-Sendfile). */
+  readonly sender: Pick<StaticFiles, 'sendFile'>
   readonly limits: ServerLimits
   /** Local redirects in one exchange; one more is an error. */
   readonly maxRedirects: number
@@ -196,10 +198,10 @@ async function deliver(
     response.body.cancel()
     return
   }
-  if (response.sendFile !== undefined && site.files !== undefined) {
+  if (response.sendFile !== undefined) {
     response.body.cancel()
     res.setHeader('Server', serverSoftware)
-    await site.files.sendFile(req, res, response.sendFile, response.headers, response.status)
+    await site.sender.sendFile(req, res, response.sendFile, response.headers, response.status)
     return
   }
   reply(req, res, response, serverSoftware, {

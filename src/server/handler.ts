@@ -17,7 +17,7 @@ import { serverSoftware } from '../version.js'
 import { type AccessEntry, formatCombined } from './access-log.js'
 import { defaultConfig, type ServerLimits } from './config.js'
 import { exchange, type Site } from './exchange.js'
-import type { Mount } from './mounts.js'
+import { createSender, type Mount } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
 import { findProgram, searchPathOf } from './search-path.js'
@@ -136,6 +136,7 @@ function makeSite(
   return {
     router: createRouter([mount]),
     files: undefined,
+    sender: createSender(),
     limits: options.serverLimits ?? defaultConfig.limits,
     maxRedirects: 5,
     dev,

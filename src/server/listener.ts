@@ -14,7 +14,7 @@ import { formatCombined, formatJson } from './access-log.js'
 import { answerBrokenRequest, refuseConnect } from './broken-request.js'
 import type { Config, ListenAddress } from './config.js'
 import { exchange, type Site } from './exchange.js'
-import { createFiles, createMounts, type Mount } from './mounts.js'
+import { createFiles, createMounts, createSender, type Mount } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
 import { removeStaleSocket } from './unix-socket.js'
@@ -91,6 +91,7 @@ class Service {
     this.#site = {
       router: createRouter(mounts),
       files: createFiles(config),
+      sender: createSender(),
       limits: config.limits,
       maxRedirects,
       dev: config.dev,

@@ -61,6 +61,11 @@ function createGateway(
   }
 }
 
+/** Sends files that a gateway has allowed; knows no root. */
+export function createSender(): Pick<StaticFiles, 'sendFile'> {
+  return createStaticFiles({ root: '/', index: [], hiddenDirectories: [], hiddenFiles: [] })
+}
+
 /** The static files of a config, or undefined without a root; never a program's source. */
 export function createFiles(config: Config): StaticFiles | undefined {
   if (config.root === undefined) return undefined

@@ -50,7 +50,9 @@ export function refuse(
   if (error.status === 405) headers.push('Allow', error.detail)
   // A client that still waits for 100 Continue may or may not send its body now.
   const unsure = req.headers.expect !== undefined && !req.complete
-  if (unsure || error.code === 'DRAINING') headers.push('Connection', 'close')
+  // One that has stopped sending will not go on.
+  const last = error.code === 'DRAINING' || error.code === 'BODY_TIMEOUT'
+  if (unsure || last) headers.push('Connection', 'close')
   res.writeHead(error.status, headers)
   res.end(req.method === 'HEAD' ? undefined : page)
   if (!req.complete) drain(req)
@@ -64,7 +66,9 @@ function drain(req: IncomingMessage): void {
     bytes += chunk.length
     if (bytes > drainBytes) req.socket.destroy()
   })
-  req.once('close', () => clearTimeout(cut))
+  const done = (): void => clearTimeout(cut)
+  req.once('close', done)
+  req.socket.once('close', done)
   req.resume()
 }
 

@@ -55,6 +55,12 @@ function writeHead(res: ServerResponse, response: GatewayResponse, headers: Byte
   else res.writeHead(response.status, response.reason, headers)
 }
 
+/** How long and how much of an answer waits for the rest of it, so that it leaves whole. */
+const holdMs = 1
+const heldBytes = 16 * 1024
+/** From this size on memory is worth giving back. */
+const largeBytes = 64 * 1024
+
 /**
  * Holds the head back until the body has begun: an answer that is whole by then goes out with its length
  * and in one write.
@@ -68,6 +74,7 @@ class ReplySink implements BodySink {
   #bytes = 0
   #over = false
   #waiting = false
+  #hold: NodeJS.Timeout | undefined
 
   constructor(
     res: ServerResponse,
@@ -87,8 +94,8 @@ class ReplySink implements BodySink {
     const part = length === undefined ? chunk : chunk.subarray(0, length - this.#bytes)
     this.#bytes += part.length
     this.#events.sent(part.length)
-    if (this.#first !== undefined) this.#first.push(part)
-    else this.#write(part)
+    if (this.#first === undefined) this.#write(part)
+    else this.#keep(this.#first, part)
     if (length === undefined || this.#bytes < length) return
     if (part.length < chunk.length) this.#events.cut(length)
     this.#finish()
@@ -132,19 +139,26 @@ class ReplySink implements BodySink {
   readonly #left = (): void => {
     if (this.#over) return
     this.#over = true
+    clearTimeout(this.#hold)
     this.#response.body.cancel()
   }
 
-  /** The first part of the body is here; send it now if more is to come (E-34). */
+  /** The first part of the body is here; if more is to come, it leaves without waiting for it (E-34). */
   settled(): void {
     if (this.#over || this.#first === undefined) return
-    this.#sendHead()
+    // Most programs end right after they have printed: a moment later the answer is whole.
+    this.#hold = setTimeout(() => this.#sendHead(), holdMs)
   }
 
   #sendHead(): void {
     const first = this.#first
     if (first === undefined) return
     this.#first = undefined
+    clearTimeout(this.#hold)
+    if (this.#res.destroyed) {
+      this.#left()
+      return
+    }
     this.#res.once('close', this.#left)
     const { length } = this.#response
     if (length !== undefined) this.#headers.push('Content-Length', String(length))
@@ -161,13 +175,28 @@ class ReplySink implements BodySink {
       this.#res.end()
       return
     }
+    clearTimeout(this.#hold)
     this.#headers.push('Content-Length', String(this.#bytes))
     writeHead(this.#res, this.#response, this.#headers)
-    this.#res.end(first.length === 1 ? first[0] : Buffer.concat(first))
+    const body = first.length === 1 ? (first[0] as Buffer) : Buffer.concat(first)
+    // As a string it leaves in one write with the head; as a buffer node would send two pieces.
+    if (body.length <= heldBytes) this.#res.end(body.toString('latin1'), 'latin1')
+    else this.#res.end(body)
+  }
+
+  #keep(first: Buffer[], part: Buffer): void {
+    first.push(part)
+    if (this.#bytes > heldBytes) this.#sendHead()
+  }
+
+  #send(chunk: Buffer): boolean {
+    const { body } = this.#response
+    if (chunk.length < largeBytes || body.recycle === undefined) return this.#res.write(chunk)
+    return this.#res.write(chunk, () => body.recycle?.(chunk))
   }
 
   #write(chunk: Buffer): void {
-    if (chunk.length === 0 || this.#res.write(chunk) || this.#waiting) return
+    if (chunk.length === 0 || this.#send(chunk) || this.#waiting) return
     this.#waiting = true
     this.#response.body.pause()
     this.#res.once('drain', () => {
