@@ -11,7 +11,8 @@ import type { Order, Report } from './cluster.js'
 import { listenFailureOf } from './listen-failure.js'
 import { createLogger } from './log-lines.js'
 import { openOutput } from './output.js'
-import { type Started, startHere } from './serve.js'
+import { startHere } from './serve.js'
+import type { Started } from './started.js'
 
 /**
  * Obeys until the end.

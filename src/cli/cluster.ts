@@ -11,7 +11,7 @@ import type { Config } from '../server/config.js'
 import { divideConfig } from '../server/divide.js'
 import { removeStaleSocket } from '../server/unix-socket.js'
 import type { ListenFailure } from './listen-failure.js'
-import type { Started } from './serve.js'
+import type { Started } from './started.js'
 
 /** From the first process to the others. */
 export type Order =

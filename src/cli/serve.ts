@@ -13,10 +13,8 @@ import { explainListenFailure, listenFailureOf } from './listen-failure.js'
 import { createLogger } from './log-lines.js'
 import { type Output, openOutput } from './output.js'
 import { resolveSettings, type Settings } from './settings.js'
-import { type Stoppable, untilStopped } from './stop-signals.js'
-
-/** A started server, in this process or in several. */
-export interface Started extends Stoppable, Pick<ServerFacts, 'addresses' | 'spawner' | 'pids'> {}
+import type { Started } from './started.js'
+import { untilStopped } from './stop-signals.js'
 
 /**
  * Serves until a signal comes.
