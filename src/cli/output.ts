@@ -1,7 +1,7 @@
 /**
  * Standard output and standard error as sinks of whole lines that never block a request.
  *
- * Lines that arrive while a write is under way are joined into the next. The buffer is bounded: when
+ * Lines that arrive within a few milliseconds, or while a write is under way, are joined. The buffer is bounded: when
  * nobody reads for too long, lines are dropped rather than memory filled. A reader that has gone (EPIPE)
  * is not an error of the server: what is written from then on is nobody's.
  */
@@ -17,6 +17,9 @@ export interface Output {
 /** Writes to a pipe up to this size are never mixed with those of another process (POSIX PIPE_BUF on Linux). */
 const atomicWriteBytes = 4096
 
+/** Lines of this time leave together: under load a write for each costs more than making it. */
+const gatherMs = 5
+
 const mostWaitingBytes = 16 * 1024 * 1024
 
 const flushDeadlineMs = 1000
@@ -31,15 +34,26 @@ export function openOutput(fd: number): Output {
     maxLength: mostWaitingBytes,
   })
   let gone = false
+  let gathered = ''
+  let timer: NodeJS.Timeout | undefined
+  const send = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    if (!gone && gathered !== '') stream.write(gathered)
+    gathered = ''
+  }
   stream.on('error', () => {
     gone = true
   })
   return {
     write: lines => {
-      if (!gone) stream.write(lines)
+      gathered += lines
+      if (gathered.length > atomicWriteBytes) send()
+      else timer ??= setTimeout(send, gatherMs)
     },
     flush: () =>
       new Promise(resolve => {
+        send()
         if (gone) return resolve()
         const deadline = setTimeout(resolve, flushDeadlineMs)
         stream.flush(() => {
