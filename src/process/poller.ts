@@ -68,11 +68,11 @@ export class Poller {
   }
 
   /**
-   * Closes a descriptor, which also takes it out of the set. A child that is just being started may hold
-   * a copy until it executes; events of that copy are told by their generation.
+   * Takes a descriptor out of the set and closes it. Closing alone would not do: a child that is being
+   * started holds a copy until it executes, its events would come without end and keep it from executing.
    */
   close(fd: number): void {
-    this.#watched.delete(fd)
+    this.remove(fd)
     this.#libc.close(fd)
   }
 
