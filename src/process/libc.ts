@@ -8,6 +8,13 @@
 import { constants } from 'node:os'
 import type { KoffiFunc } from 'koffi'
 
+/** O_CLOEXEC and O_NONBLOCK, for pipe2, eventfd, epoll_create1 and F_SETFL. */
+export const closeOnExec = 0o2000000
+export const nonBlocking = 0o4000
+/** F_SETFL and F_SETPIPE_SZ of fcntl. */
+export const setStatusFlags = 4
+export const setPipeSize = 1031
+
 /** An unsigned byte buffer handed to C as a pointer. */
 export type Memory = Buffer | Int32Array
 

@@ -5,14 +5,13 @@
  * reader, readable means that a read returns. Nothing is kept here: each chunk is handed on as a buffer
  * of its own (`read-buffers.ts`).
  */
-import type { Libc } from './libc.js'
+import { type Libc, setPipeSize } from './libc.js'
 import { hungUp, type Poller, readable } from './poller.js'
 import { type ReadBuffers, readBytes } from './read-buffers.js'
 import type { PipeReader } from './spawner.js'
 
 /** Reads of one event after the writer has hung up, so that one full pipe does not hold up the rest. */
 const readsPerEvent = 16
-const setPipeSize = 1031
 const widePipeBytes = 1024 * 1024
 const defaultPipeBytes = 64 * 1024
 

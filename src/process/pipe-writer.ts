@@ -6,11 +6,10 @@
  * a program need not read its body (RFC 3875 §4.2).
  */
 import { constants } from 'node:os'
-import type { Libc } from './libc.js'
+import { type Libc, setPipeSize } from './libc.js'
 import { type Poller, writable } from './poller.js'
 import type { PipeWriter } from './spawner.js'
 
-const setPipeSize = 1031
 const widePipeBytes = 256 * 1024
 
 export class PolledWriter implements PipeWriter {

@@ -6,7 +6,7 @@
  * descriptor costs two system calls. What grows: one entry per watched descriptor. While nothing is
  * watched no thread waits and nothing keeps the event loop alive.
  */
-import type { Libc } from './libc.js'
+import { closeOnExec, type Libc, nonBlocking } from './libc.js'
 
 /** Bits of an event, as in epoll_ctl(2). */
 export const readable = 0x1
@@ -17,8 +17,6 @@ export const hungUp = 0x10
 /** Called with the bits that are set. */
 export type OnReady = (events: number) => void
 
-const closeOnExec = 0o2000000
-const nonBlocking = 0o4000
 const addOperation = 1
 const removeOperation = 2
 const batch = 256

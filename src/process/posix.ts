@@ -10,7 +10,7 @@ import { openSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { ByteString, ProgramExit } from '../gateway.js'
 import { FileActions, type Stdio } from './file-actions.js'
-import { errnoName, type Libc } from './libc.js'
+import { closeOnExec, errnoName, type Libc, nonBlocking, setStatusFlags } from './libc.js'
 import { PeakMemory } from './peak-memory.js'
 import { PolledReader } from './pipe-reader.js'
 import { PolledWriter } from './pipe-writer.js'
@@ -20,9 +20,6 @@ import { type Child, SpawnError, type Spawner, type SpawnSpec } from './spawner.
 import { StartSlot, StartSlots } from './start-slots.js'
 import { exitOf, usageBytes } from './wait-status.js'
 
-const closeOnExec = 0o2000000
-const nonBlocking = 0o4000
-const setStatusFlags = 4
 const noHang = 1
 /** Room for posix_spawnattr_t (336 bytes in glibc). */
 const attributesBytes = 512

@@ -21,6 +21,9 @@ import { requestFacts } from './request-facts.js'
 import type { Router } from './router.js'
 import { parseTarget, settleEncodedSlashes } from './target.js'
 
+/** Local redirects in one exchange, as lighttpd has it; one more is an error. */
+const maxRedirects = 5
+
 /** What every exchange of one server shares. */
 export interface Site {
   readonly router: Router<Mount>
@@ -28,8 +31,6 @@ export interface Site {
   /** Sends the files that programs name (X-Sendfile). */
   readonly sender: Pick<StaticFiles, 'sendFile'>
   readonly limits: ServerLimits
-  /** Local redirects in one exchange; one more is an error. */
-  readonly maxRedirects: number
   /** Show causes to clients on loopback. */
   readonly dev: boolean
   readonly log: Logger
@@ -45,7 +46,6 @@ interface Trip {
   readonly time: Date
   readonly started: number
   readonly left: AbortController
-  status: number
   bytes: number
   error: GatewayError | undefined
   facts: ProgramFacts
@@ -78,7 +78,6 @@ export async function exchange(
     time: new Date(),
     started: performance.now(),
     left: new AbortController(),
-    status: 0,
     bytes: 0,
     error: undefined,
     facts: {},
@@ -165,7 +164,7 @@ async function answer(
       await deliver(site, req, res, trip, request, clientRedirect(response, localRedirect))
       return
     }
-    if (request.redirects >= site.maxRedirects) {
+    if (request.redirects >= maxRedirects) {
       throw new GatewayError('REDIRECT_LOOP', `The last was to ${localRedirect}`)
     }
     await trip.facts.ended

@@ -138,7 +138,6 @@ function makeSite(
     files: undefined,
     sender: createSender(),
     limits: options.serverLimits ?? defaultConfig.limits,
-    maxRedirects: 5,
     dev,
     log,
     access: (entry: AccessEntry) => access?.(formatCombined(entry)),

@@ -37,9 +37,6 @@ export interface RunningServer {
   kill(): void
 }
 
-/** Local redirects in one exchange, as lighttpd has it. */
-const maxRedirects = 5
-
 /**
  * Opens the sockets of a config.
  * @throws the system's error (EADDRINUSE, EACCES…) when one cannot be opened; the others are closed again
@@ -93,7 +90,6 @@ class Service {
       files: createFiles(config),
       sender: createSender(),
       limits: config.limits,
-      maxRedirects,
       dev: config.dev,
       log,
       access: config.log.access === 'off' ? () => {} : entry => access(format(entry)),
