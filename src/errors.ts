@@ -193,6 +193,63 @@ export const errorTable = {
     'Print a Status with the Location, or break the circle.',
   ),
 
+  // Behind a gateway protocol.
+  UPSTREAM_UNREACHABLE: row(
+    502,
+    'The program behind this route cannot be reached.',
+    'Start it, or correct its address; check who may connect to its socket.',
+  ),
+  UPSTREAM_CONNECT_TIMEOUT: row(
+    504,
+    'The program behind this route did not accept a connection in time.',
+    'See whether it is overloaded or stopped, or raise timeouts.connect.',
+  ),
+  UPSTREAM_CLOSED: row(
+    502,
+    'The program behind this route closed the connection before it had answered.',
+    'See its own log: it may have crashed, or been restarted.',
+  ),
+  UPSTREAM_NO_OUTPUT: row(
+    502,
+    'The program behind this route ended the request without an answer.',
+    'See its stderr in the log, and its own log.',
+  ),
+  UPSTREAM_BAD_HEAD: row(
+    502,
+    'The program behind this route answered with something that is not a CGI header.',
+    'Print headers first ("Content-Type: text/html"), then an empty line; check that the address is the right one.',
+  ),
+  UPSTREAM_HEAD_TOO_LARGE: row(
+    502,
+    'The headers of the program behind this route are too large.',
+    'Print fewer or shorter headers, or raise limits.responseHead.',
+  ),
+  UPSTREAM_OVERLOADED: row(
+    503,
+    'The program behind this route says that it is overloaded.',
+    'Try again; start more workers, or lower capacity.',
+  ),
+  UPSTREAM_ROLE: row(
+    502,
+    'The program behind this route does not serve requests of this role.',
+    'Configure it as what it is: a responder, an authorizer or a filter.',
+  ),
+  UPSTREAMS_EJECTED: row(
+    503,
+    'No program behind this route answers at present.',
+    'Try again in a moment; see in the log why each of them was left out.',
+  ),
+  PROTOCOL_ERROR: row(
+    502,
+    'The other side broke the protocol.',
+    'Check that it speaks the protocol of the route; report it to its authors if it does.',
+  ),
+  WORKER_FAILED: row(
+    503,
+    'No worker of this route is ready.',
+    'See in the log why they end, and correct the command or the program.',
+  ),
+
   // Room and time.
   QUEUE_FULL: row(
     503,

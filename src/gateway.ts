@@ -57,6 +57,8 @@ export interface GatewayRequest {
   readonly signal: AbortSignal
   /** Local redirects (RFC 3875 §6.2.2) followed so far. */
   readonly redirects: number
+  /** Variables that an authorizer has given the request (FastCGI §6.3); they win over those of the request. */
+  readonly authorized: ReadonlyMap<ByteString, ByteString> | undefined
   /** Sends an informational response (103) to clients that understand one. */
   readonly inform: (status: number, headers: readonly ByteString[]) => void
   /** What the gateway learns on the way, for the access line; the gateway writes, the log reads. */

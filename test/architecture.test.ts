@@ -24,16 +24,37 @@ interface Row {
 const table: readonly Row[] = [
   ...ground.map(room => ({ room, may: ground })),
   { room: 'process/', may: ['process/', ...ground] },
-  { room: 'cgi/', may: ['cgi/', 'process/', ...ground] },
+  { room: 'upstream/', may: ['upstream/', ...ground] },
+  { room: 'cgi/', may: ['cgi/', 'process/', 'upstream/address.ts', ...ground] },
+  { room: 'worker/', may: ['worker/', 'process/', 'upstream/', ...ground] },
   { room: 'static/', may: ['static/', ...ground] },
+  {
+    room: 'fastcgi/',
+    may: ['fastcgi/', 'cgi/', 'upstream/', 'static/locate.ts', 'process/spawner.ts', ...ground],
+  },
+  { room: 'app/', may: ['app/', 'fastcgi/', 'cgi/', ...ground] },
   // The library's door has no command line that would choose a spawner for it.
   {
     room: 'server/handler.ts',
     may: ['server/', 'cgi/', 'process/spawner.ts', 'process/choose.ts', ...ground],
   },
-  { room: 'server/', may: ['server/', 'cgi/', 'static/', 'process/spawner.ts', ...ground] },
+  {
+    room: 'server/',
+    may: [
+      ...['server/', 'cgi/', 'fastcgi/', 'worker/', 'upstream/', 'static/'],
+      ...['process/spawner.ts', ...ground],
+    ],
+  },
+  { room: 'bench/', may: ['bench/', 'server/config.ts', ...ground] },
   { room: 'index.ts', may: ['server/', 'cgi/', 'static/', 'process/', ...ground] },
-  { room: 'cli/', may: ['cli/', 'server/', 'cgi/', 'static/', 'process/', ...ground] },
+  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', ...ground] },
+  {
+    room: 'cli/',
+    may: [
+      ...['cli/', 'server/', 'cgi/', 'fastcgi/', 'worker/', 'upstream/', 'static/', 'process/'],
+      ...['bench/', ...ground],
+    ],
+  },
 ]
 
 /** Modules that are imported in one place. */

@@ -5,7 +5,7 @@
  * Pure, and written as loops over bytes: every response head of every program passes through here.
  */
 import type { ByteString } from '../gateway.js'
-import { readableBytes } from './stderr-lines.js'
+import { readableBytes } from '../process/stderr-lines.js'
 
 const QUOTED_BYTES = 200
 

@@ -14,8 +14,8 @@ export interface MetaVariableInput {
   /** Decoded path of the script; empty when it is mounted at the root. */
   readonly scriptName: ByteString
   readonly pathInfo: ByteString | undefined
-  /** Absolute path of the file. */
-  readonly scriptFilename: ByteString
+  /** Absolute path of the file; undefined: the program has no file for the request. */
+  readonly scriptFilename: ByteString | undefined
   /** Absolute path. Undefined: no DOCUMENT_ROOT and no PATH_TRANSLATED. */
   readonly documentRoot: ByteString | undefined
   /** Octets of the body without transfer coding; undefined when there is none or it is not counted. */
@@ -64,7 +64,7 @@ export function metaVariables(input: MetaVariableInput): Map<string, ByteString>
   variables.set('REQUEST_URI', request.target)
   variables.set('QUERY_STRING', request.query)
   variables.set('SCRIPT_NAME', scriptName)
-  variables.set('SCRIPT_FILENAME', input.scriptFilename)
+  if (input.scriptFilename !== undefined) variables.set('SCRIPT_FILENAME', input.scriptFilename)
   variables.set('DOCUMENT_URI', pathInfo === undefined ? scriptName : scriptName + pathInfo)
   if (pathInfo !== undefined) variables.set('PATH_INFO', pathInfo)
   setDocumentRoot(variables, input.documentRoot, pathInfo)
@@ -82,6 +82,9 @@ export function metaVariables(input: MetaVariableInput): Map<string, ByteString>
   setHeaderVariables(variables, input)
   // After the client's fields: its own X-Request-Id is not the one in the log.
   variables.set('HTTP_X_REQUEST_ID', request.id)
+  if (request.authorized !== undefined) {
+    for (const [name, value] of request.authorized) variables.set(name, value)
+  }
   return variables
 }
 

@@ -4,6 +4,7 @@
  * Times end in `Ms`, sizes in `Bytes`, 0 is no limit of time. Read by the gateway and the script finder;
  * `server/config-file.ts` fills it from `postern.yaml`. A setting must have a user today.
  */
+import type { Address } from '../upstream/address.js'
 
 /** Variables for programs: `set` wins over everything, `pass` names variables of the server's own environment. */
 export interface EnvConfig {
@@ -38,11 +39,33 @@ export interface QueueConfig {
   readonly waitMs: number
 }
 
-/** A directory of scripts, or one program for the whole prefix. */
-export interface CgiRouteConfig {
-  readonly kind: 'cgi'
+/** What every route with a program behind it has, whatever protocol the program speaks. */
+export interface ProgramRouteConfig {
   /** Path prefix, begins and ends with `/`. */
   readonly path: string
+  /** Global and route settings merged; the route wins. */
+  readonly env: EnvConfig
+  readonly passAuthorization: boolean
+  readonly queue: QueueConfig
+  readonly timeouts: ProgramTimeouts
+  readonly limits: RouteLimits
+  /** `spool`: a chunked body is counted first, CONTENT_LENGTH is set. `stream`: it goes straight to stdin, without. */
+  readonly requestBody: 'spool' | 'stream'
+  readonly encodedSlash: 'reject' | 'decode' | 'keep'
+  readonly ambiguousHeaders: 'drop' | 'reject' | 'allow'
+  /** A program that prints `Transfer-Encoding: chunked` has its chunks decoded. */
+  readonly decodeChunked: boolean
+  /** Methods allowed; undefined: every one. */
+  readonly methods: readonly string[] | undefined
+  /** Absolute folders from which X-Sendfile may send; empty: the header is an ordinary one. */
+  readonly sendfile: readonly string[]
+  /** A FastCGI authorizer that is asked before each request (conventions G-22); undefined: nobody is. */
+  readonly authorize: Address | undefined
+}
+
+/** A directory of scripts, or one program for the whole prefix. */
+export interface CgiRouteConfig extends ProgramRouteConfig {
+  readonly kind: 'cgi'
   /** Absolute path of the directory or program. */
   readonly target: string
   /** `true`: one program answers the whole prefix. */
@@ -51,29 +74,13 @@ export interface CgiRouteConfig {
   readonly interpreters: Readonly<Record<string, string>>
   /** Script names tried for a directory. */
   readonly index: readonly string[]
-  /** Global and route settings merged; the route wins. */
-  readonly env: EnvConfig
-  readonly passAuthorization: boolean
   /** `git`: Git-Protocol becomes GIT_PROTOCOL as well. */
   readonly preset: 'git' | undefined
   /** Programs at once. */
   readonly processes: number
-  readonly queue: QueueConfig
-  readonly timeouts: ProgramTimeouts
   readonly symlinks: 'inside' | 'follow' | 'refuse'
-  readonly limits: RouteLimits
-  /** `spool`: a chunked body is counted first, CONTENT_LENGTH is set. `stream`: it goes straight to stdin, without. */
-  readonly requestBody: 'spool' | 'stream'
-  readonly encodedSlash: 'reject' | 'decode' | 'keep'
-  readonly ambiguousHeaders: 'drop' | 'reject' | 'allow'
   /** All of stdout is the body; no headers are expected. */
   readonly plainOutput: boolean
-  /** A program that prints `Transfer-Encoding: chunked` has its chunks decoded. */
-  readonly decodeChunked: boolean
-  /** Methods allowed; undefined: every one. */
-  readonly methods: readonly string[] | undefined
-  /** Absolute folders from which X-Sendfile may send; empty: the header is an ordinary one. */
-  readonly sendfile: readonly string[]
   /** Working directory: of the script (RFC 3875 §7.2), or this absolute one. */
   readonly cwd: string | undefined
 }
@@ -90,25 +97,31 @@ export const defaultRouteLimits: RouteLimits = {
   spoolMemoryBytes: 256 * KiB,
 }
 
-/** A cgi route with every default; the path, target and `program` are the caller's. */
-export const defaultCgiRoute: Omit<CgiRouteConfig, 'path' | 'target' | 'program'> = {
-  kind: 'cgi',
-  interpreters: {},
-  index: [],
+/** What all kinds of routes have in common, with every default. */
+export const defaultProgramRoute: Omit<ProgramRouteConfig, 'path'> = {
   env: { set: {}, pass: [] },
   passAuthorization: false,
-  preset: undefined,
-  processes: 64,
   queue: { length: 256, waitMs: 10_000 },
   timeouts: { firstByteMs: 60_000, idleMs: 60_000, totalMs: 0, graceMs: 3_000 },
-  symlinks: 'inside',
   limits: defaultRouteLimits,
   requestBody: 'spool',
   encodedSlash: 'reject',
   ambiguousHeaders: 'drop',
-  plainOutput: false,
   decodeChunked: false,
   methods: undefined,
   sendfile: [],
+  authorize: undefined,
+}
+
+/** A cgi route with every default; the path, target and `program` are the caller's. */
+export const defaultCgiRoute: Omit<CgiRouteConfig, 'path' | 'target' | 'program'> = {
+  ...defaultProgramRoute,
+  kind: 'cgi',
+  interpreters: {},
+  index: [],
+  preset: undefined,
+  processes: 64,
+  symlinks: 'inside',
+  plainOutput: false,
   cwd: undefined,
 }

@@ -6,9 +6,9 @@
  * the lines and their limits (conventions E-28); what a line says is the business of the other file.
  */
 import { GatewayError } from '../errors.js'
+import { readableBytes } from '../process/stderr-lines.js'
 import { isBlank } from './field-syntax.js'
 import { type FieldOptions, FieldReader, type ResponseHead } from './response-fields.js'
-import { readableBytes } from './stderr-lines.js'
 
 export type { ResponseHead } from './response-fields.js'
 

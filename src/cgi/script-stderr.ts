@@ -8,7 +8,7 @@ import { toText } from '../byte-string.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Logger } from '../log.js'
 import type { Child } from '../process/spawner.js'
-import { StderrLines } from './stderr-lines.js'
+import { StderrLines } from '../process/stderr-lines.js'
 
 /** stderr of one run. */
 export interface WatchedStderr {

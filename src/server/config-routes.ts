@@ -164,6 +164,7 @@ function readCgiRoute(
     plainOutput: raw.plainOutput ?? standard.plainOutput,
     decodeChunked: raw.decodeChunked ?? standard.decodeChunked,
     methods: raw.methods ?? standard.methods,
+    authorize: standard.authorize,
     sendfile: (raw.sendfile ?? standard.sendfile).map((folder, index) =>
       readFolder(surroundings, [...place, 'sendfile', index], folder),
     ),

@@ -46,6 +46,7 @@ export function gatewayRequest(parts: RequestParts): GatewayRequest {
     },
     signal: parts.signal,
     redirects: 0,
+    authorized: undefined,
     inform: (status, headers) => inform(res, status, headers),
     facts: parts.program,
   }
@@ -67,6 +68,8 @@ export function redirected(
     query: target.query,
     body: { length: undefined, stream: undefined, invite: () => {} },
     redirects: request.redirects + 1,
+    // The new path may have an authorizer of its own, or none.
+    authorized: undefined,
     facts,
   }
 }

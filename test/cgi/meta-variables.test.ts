@@ -24,6 +24,7 @@ const plainRequest: GatewayRequest = {
   body: { length: undefined, stream: undefined, invite: () => {} },
   signal: new AbortController().signal,
   redirects: 0,
+  authorized: undefined,
   inform: () => {},
   facts: {},
 }

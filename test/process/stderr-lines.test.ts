@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { readableBytes, StderrLines } from '../../src/cgi/stderr-lines.js'
+import { readableBytes, StderrLines } from '../../src/process/stderr-lines.js'
 import { byteByByte, everySplit } from '../support/chunks.js'
 
 interface Outcome {
