@@ -12,7 +12,17 @@ import t from 'tap'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-const ground = ['gateway.ts', 'errors.ts', 'log.ts', 'admission.ts', 'byte-string.ts', 'version.ts']
+const ground = [
+  ...[
+    'gateway.ts',
+    'errors.ts',
+    'error-table.ts',
+    'log.ts',
+    'admission.ts',
+    'byte-string.ts',
+    'version.ts',
+  ],
+]
 
 interface Row {
   /** A file, or a folder with its slash, below `src/`. */

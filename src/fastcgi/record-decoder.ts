@@ -138,14 +138,14 @@ export class RecordDecoder {
     const id = this.#id
     switch (this.#type) {
       case recordType.beginRequest: {
-        this.#require(content, 8, 'BEGIN_REQUEST')
+        this.#atLeast(content, 8, 'BEGIN_REQUEST')
         const keepConnection = ((content[2] ?? 0) & keepConnectionFlag) !== 0
         return { type: 'beginRequest', id, role: content.readUInt16BE(0), keepConnection }
       }
       case recordType.abortRequest:
         return { type: 'abortRequest', id }
       case recordType.endRequest:
-        this.#require(content, 8, 'END_REQUEST')
+        this.#atLeast(content, 8, 'END_REQUEST')
         return {
           type: 'endRequest',
           id,
@@ -157,14 +157,14 @@ export class RecordDecoder {
       case recordType.getValuesResult:
         return { type: 'getValuesResult', values: readValues(content) }
       case recordType.unknownType:
-        this.#require(content, 8, 'UNKNOWN_TYPE')
+        this.#atLeast(content, 8, 'UNKNOWN_TYPE')
         return { type: 'unknownType', unknown: content[0] ?? 0 }
       default:
         return { type: 'unknown', id, code: this.#type }
     }
   }
 
-  #require(content: Buffer, bytes: number, name: string): void {
+  #atLeast(content: Buffer, bytes: number, name: string): void {
     if (content.length >= bytes) return
     const said = `${name} has a body of ${content.length} bytes, not ${bytes}.`
     throw new GatewayError('PROTOCOL_ERROR', said)
