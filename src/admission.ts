@@ -5,6 +5,7 @@
  * place at once. What grows: one entry per waiting request, at most `length`. Knows no protocol.
  */
 import { GatewayError } from './errors.js'
+import type { LeaveSignal } from './gateway.js'
 
 export interface AdmissionOptions {
   /** At once. */
@@ -48,7 +49,7 @@ export class Admission {
    * Takes a place, at once or when it is our turn.
    * @throws GatewayError QUEUE_FULL, QUEUE_TIMEOUT, DRAINING, or CLIENT_LEFT when the signal is aborted.
    */
-  enter(signal: AbortSignal): Release | Promise<Release> {
+  enter(signal: LeaveSignal): Release | Promise<Release> {
     if (this.#closed) throw new GatewayError('DRAINING')
     if (signal.aborted) throw new GatewayError('CLIENT_LEFT')
     if (this.#taken < this.#options.places) return this.#take()

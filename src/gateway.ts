@@ -20,6 +20,16 @@ export interface Endpoint {
   readonly port: number | undefined
 }
 
+/**
+ * Tells that the client has gone. An AbortSignal is one; the server's own is far cheaper, and every request
+ * has one. A listener is called once.
+ */
+export interface LeaveSignal {
+  readonly aborted: boolean
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
 /** The body of a request: `length` in bytes, or undefined when chunked and not yet counted. */
 export interface RequestBody {
   readonly length: number | undefined
@@ -54,7 +64,7 @@ export interface GatewayRequest {
   readonly tls: boolean
   readonly body: RequestBody
   /** Aborted when the client has gone. */
-  readonly signal: AbortSignal
+  readonly signal: LeaveSignal
   /** Local redirects (RFC 3875 §6.2.2) followed so far. */
   readonly redirects: number
   /** Variables that an authorizer has given the request (FastCGI §6.3); they win over those of the request. */

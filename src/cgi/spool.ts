@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GatewayError } from '../errors.js'
+import type { LeaveSignal } from '../gateway.js'
 
 /** Where the bounds are. */
 export interface SpoolOptions {
@@ -21,7 +22,7 @@ export interface SpoolOptions {
   /** Longest pause of the client; 0: any. */
   readonly idleMs: number
   /** Aborted when the client has gone. */
-  readonly signal: AbortSignal
+  readonly signal: LeaveSignal
   /** Folder for the file; by default the system's (TMPDIR). */
   readonly directory?: string
 }

@@ -13,6 +13,7 @@ import type { StaticFiles } from '../static/files.js'
 import { serverSoftware } from '../version.js'
 import type { AccessEntry } from './access-log.js'
 import type { ServerLimits } from './config.js'
+import { Departure } from './departure.js'
 import { gatewayRequest, redirected } from './gateway-request.js'
 import type { Mount } from './mounts.js'
 import { refuse } from './refuse.js'
@@ -45,7 +46,7 @@ interface Trip {
   readonly id: string
   readonly time: Date
   readonly started: number
-  readonly left: AbortController
+  readonly left: Departure
   bytes: number
   error: GatewayError | undefined
   facts: ProgramFacts
@@ -77,7 +78,7 @@ export async function exchange(
     id: site.nextId(),
     time: new Date(),
     started: performance.now(),
-    left: new AbortController(),
+    left: new Departure(),
     bytes: 0,
     error: undefined,
     facts: {},
@@ -139,7 +140,7 @@ async function answer(
     target,
     facts,
     waits,
-    signal: trip.left.signal,
+    signal: trip.left,
     program: trip.facts,
   })
   for (;;) {

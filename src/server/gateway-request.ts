@@ -5,7 +5,7 @@
  * is here too.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ByteString, GatewayRequest, ProgramFacts } from '../gateway.js'
+import type { ByteString, GatewayRequest, LeaveSignal, ProgramFacts } from '../gateway.js'
 import type { RequestFacts } from './request-facts.js'
 import type { Target } from './target.js'
 
@@ -18,7 +18,7 @@ export interface RequestParts {
   readonly facts: RequestFacts
   /** The client waits for `100 Continue`. */
   readonly waits: boolean
-  readonly signal: AbortSignal
+  readonly signal: LeaveSignal
   readonly program: ProgramFacts
 }
 
