@@ -1,42 +1,49 @@
 /**
- * Postern beside other CGI servers on the same work and the same machine:
+ * Postern beside other servers on the same work and the same machine:
  *
- *   npx tsx bench/compare.ts [--rows hello-c,…] [--clients 1,16,64] [--servers postern,nginx,…]
- *                            [--rounds 5] [--seconds 2] [--warm-up 1] [--json FILE]
+ *   npx tsx bench/compare.ts [--suite cgi|fastcgi|growth] [--rows hello-c,…] [--clients 1,16,64]
+ *                            [--servers postern,nginx,…] [--rounds 5] [--seconds 2] [--warm-up 1]
+ *                            [--postern dist/cli/main.js] [--json FILE]
  *
  * Starts every server, checks that all give the same answer, measures cell by cell, prints Markdown on
  * stdout and progress on stderr. Needs what `scripts/install-peers.sh` installs, and `npm run build`.
  */
 import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { until } from './child.js'
-import { CEILING, contenders } from './contenders.js'
 import { describeMachine, type Machine } from './machine.js'
 import { measureCell, type Participant } from './measure.js'
 import { renderReport } from './report.js'
 import type { Cell } from './result.js'
-import { type Row, rows } from './rows.js'
+import type { Row } from './rows.js'
 import { type Answer, ask, requireSame } from './same-answer.js'
 import { buildSite, type Site } from './site.js'
-
-const rowNames = rows.map(({ name }) => name)
-const serverNames = [...contenders.map(({ name }) => name), CEILING]
+import { type Suite, suites } from './suites.js'
 
 const { values: flags } = parseArgs({
   options: {
-    rows: { type: 'string', default: rowNames.join(',') },
+    suite: { type: 'string', default: 'cgi' },
+    rows: { type: 'string' },
     clients: { type: 'string' },
-    servers: { type: 'string', default: serverNames.join(',') },
+    servers: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     'warm-up': { type: 'string', default: '1' },
+    postern: { type: 'string' },
     json: { type: 'string' },
   },
 })
 
+const suite = suiteOf(flags.suite)
+const serverNames = suite.contenders.map(({ name }) => name)
+
 const options = {
-  rows: choose(flags.rows, rowNames),
-  servers: choose(flags.servers, serverNames),
+  rows: choose(
+    flags.rows,
+    suite.rows.map(({ name }) => name),
+  ),
+  servers: choose(flags.servers, suite.ceiling ? [...serverNames, suite.ceiling] : serverNames),
   clients: flags.clients?.split(',').map(positive),
   rounds: positive(flags.rounds),
   seconds: positive(flags.seconds),
@@ -47,7 +54,7 @@ await main()
 
 async function main(): Promise<void> {
   const machine = describeMachine()
-  const site = buildSite()
+  const site = buildSite(suite.fillRoot, flags.postern && resolve(flags.postern))
   const participants: Participant[] = []
   const close = async () => {
     await Promise.all(participants.map(({ server }) => server.stop()))
@@ -58,7 +65,7 @@ async function main(): Promise<void> {
   }
   try {
     await startAll(site, participants)
-    const chosen = rows.filter(({ name }) => options.rows.includes(name))
+    const chosen = suite.rows.filter(({ name }) => options.rows.includes(name))
     for (const row of chosen) await checkAnswers(row, participants)
     const cells: Cell[] = []
     for (const row of chosen) {
@@ -77,9 +84,9 @@ async function main(): Promise<void> {
 
 /** Adds to `participants` one by one, so that what has been started is known when a start fails. */
 async function startAll(site: Site, participants: Participant[]): Promise<void> {
-  const [probe] = rows
+  const [probe] = suite.rows
   if (!probe) throw new Error('no rows')
-  for (const contender of contenders) {
+  for (const contender of suite.contenders) {
     if (!options.servers.includes(contender.name)) continue
     const server = await contender.start(site)
     participants.push({ contender, server })
@@ -111,11 +118,19 @@ function clientsOf(row: Row): readonly number[] {
 
 function planOf(row: Row, machine: Machine) {
   const { rounds, seconds, warmUpSeconds } = options
-  const ceiling = row.name === 'hello-c' && options.servers.includes(CEILING)
+  const ceiling = row.name === 'hello-c' && options.servers.some(name => name === suite.ceiling)
   return { rounds, seconds, warmUpSeconds, cores: machine.cores, ceiling }
 }
 
-function choose(list: string, known: readonly string[]): readonly string[] {
+function suiteOf(name: string): Suite {
+  const found = Object.hasOwn(suites, name) ? suites[name] : undefined
+  if (!found) throw new Error(`${name}: not one of ${Object.keys(suites).join(', ')}`)
+  return found
+}
+
+/** All that are known when nothing is said. */
+function choose(list: string | undefined, known: readonly string[]): readonly string[] {
+  if (list === undefined) return known
   const chosen = list.split(',')
   const unknown = chosen.find(name => !known.includes(name))
   if (unknown !== undefined) throw new Error(`${unknown}: not one of ${known.join(', ')}`)

@@ -25,6 +25,8 @@ export interface LoadReport {
   readonly maxMs: number
   /** CPU time of the generator itself. */
   readonly cpuSeconds: number
+  /** Clients that had less than a tenth of an even share of the right answers. */
+  readonly starved: number
 }
 
 export interface SpawnReport {

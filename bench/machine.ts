@@ -29,6 +29,10 @@ export function describeMachine(): Machine {
       fcgiwrap: firstLine('dpkg-query', ['-W', 'fcgiwrap']),
       lighttpd: firstLine('/usr/sbin/lighttpd', ['-v']),
       apache: firstLine('/usr/sbin/apache2', ['-v']),
+      h2o: firstLine('/usr/bin/h2o', ['-v']),
+      caddy: firstLine('dpkg-query', ['-W', 'caddy']),
+      php: firstLine('/usr/sbin/php-fpm8.2', ['-v']),
+      libfcgi: firstLine('dpkg-query', ['-W', 'libfcgi-dev']),
       go: firstLine('go', ['version']),
     },
   }

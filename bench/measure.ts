@@ -6,12 +6,13 @@
  * cost a measured round some of its CPU.
  */
 import { join } from 'node:path'
-import { CEILING, type Contender, type RunningServer } from './contenders.js'
+import { CEILING } from './contenders.js'
 import { type LoadReport, runLoad, runSpawnLoop } from './load.js'
 import { treeMemoryMiB } from './process-memory.js'
 import { countsChildren, machineCpuSeconds, treeCpuSeconds } from './process-tree.js'
 import type { Cell, Sample, Series } from './result.js'
 import type { Row } from './rows.js'
+import type { Contender, RunningServer } from './server.js'
 import type { Site } from './site.js'
 
 export interface Plan {
@@ -130,6 +131,7 @@ async function measureServer(
     p99Ms: report.p99Ms,
     errors: report.errors,
     wrong: report.wrong,
+    starved: report.starved,
     cpuPer1000: whole ? tree / thousands : undefined,
     machineCpuPer1000: (machine - report.cpuSeconds) / thousands,
     foreignCpu: whole ? share(machine - tree - report.cpuSeconds, elapsed, plan.cores) : undefined,
@@ -144,8 +146,7 @@ function load(
   server: RunningServer,
   seconds: number,
 ): Promise<LoadReport> {
-  const { program, postBytes, answerBytes } = row
-  const path = `/cgi-bin/${program}`
+  const { path, postBytes, answerBytes } = row
   const { port } = server
   return runLoad(join(site.tools, 'load'), { port, path, clients, seconds, postBytes, answerBytes })
 }
@@ -165,6 +166,7 @@ function ceilingLane(site: Site, plan: Plan): Lane {
       p99Ms: undefined,
       errors: 0,
       wrong: 0,
+      starved: 0,
       cpuPer1000: (1000 * report.cpuSeconds) / report.starts,
       machineCpuPer1000: (1000 * machine) / report.starts,
       foreignCpu: share(machine - report.cpuSeconds, report.seconds, plan.cores),

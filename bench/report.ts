@@ -54,6 +54,7 @@ function renderCell(cell: Cell): string {
     row(COLUMNS.map((_, index) => (index === 0 ? '---' : '---:'))),
     ...lines,
     ...renderDisturbance(measured),
+    ...renderStarving(measured, cell.clients),
   ].join('\n')
 }
 
@@ -73,6 +74,16 @@ function renderDisturbance(measured: readonly Series[]): string[] {
     '',
     `**Not comparable**: more than ${limit} of the machine went to others during ${names}.`,
   ]
+}
+
+/** Rate and latencies of a server that serves some clients only are no better for it. */
+function renderStarving(measured: readonly Series[], clients: number): string[] {
+  return measured.flatMap(({ server, samples }) => {
+    const starved = median(samples.map(sample => sample.starved))
+    if (starved === 0) return []
+    const line = `**Starving**: ${server} left ${starved} of ${clients} clients with less than a tenth of an even share (median of rounds); its latencies are those of the others.`
+    return ['', line]
+  })
 }
 
 function renderSeries(series: Series, peers: readonly (readonly number[])[]): string {

@@ -12,6 +12,8 @@ export interface Sample {
   readonly p99Ms: number | undefined
   readonly errors: number
   readonly wrong: number
+  /** Clients that had less than a tenth of an even share; no percentile of latency shows them. */
+  readonly starved: number
   /** CPU seconds of the server and its programs per 1000 requests; undefined when /proc cannot tell. */
   readonly cpuPer1000: number | undefined
   /** CPU seconds of the whole machine without the load generator per 1000 requests: an upper bound. */

@@ -1,14 +1,14 @@
 /**
- * The work that is measured: one row per kind of CGI program. Data only.
+ * The work that is measured: one row per kind of program and answer. Data only.
  *
- * The programs are in `programs/`; every server gets the same directory of them. A row joins when it shows a
- * cost that no other row shows.
+ * The programs are in `programs/`; every server gets the same ones. A row joins when it shows a cost that no
+ * other row shows.
  */
 
 export interface Row {
   readonly name: string
-  /** File name below /cgi-bin/. */
-  readonly program: string
+  /** What is asked for: path and query. */
+  readonly path: string
   /** Bytes of the request body; undefined: GET. */
   readonly postBytes: number | undefined
   /** Bytes of a right answer's body. */
@@ -25,39 +25,59 @@ const HELLO_BYTES = 'Hello, world\n'.length
 const KiB = 1024
 const MiB = 1024 * KiB
 
-function hello(name: string, program: string): Row {
+function hello(name: string, path: string, clients: readonly number[]): Row {
   return {
     name,
-    program,
+    path,
     postBytes: undefined,
     answerBytes: HELLO_BYTES,
+    clients,
+    maxClients: 1024,
+    unit: 'req/s',
+  }
+}
+
+function post256k(path: string): Row {
+  return {
+    name: 'post-256k',
+    path,
+    postBytes: 256 * KiB,
+    answerBytes: '  262144\n'.length,
     clients: [1, 16, 64],
     maxClients: 1024,
     unit: 'req/s',
   }
 }
 
-export const rows: readonly Row[] = [
-  hello('hello-c', 'hello'),
-  hello('hello-sh', 'hello.sh'),
-  hello('hello-perl', 'hello.pl'),
-  hello('hello-python', 'hello.py'),
-  {
-    name: 'post-256k',
-    program: 'count',
-    postBytes: 256 * KiB,
-    answerBytes: '  262144\n'.length,
-    clients: [1, 16, 64],
-    maxClients: 1024,
-    unit: 'req/s',
-  },
-  {
+function answer64m(path: string): Row {
+  return {
     name: 'answer-64m',
-    program: 'big',
+    path,
     postBytes: undefined,
     answerBytes: 64 * MiB,
     clients: [1, 4],
     maxClients: 4,
     unit: 'MiB/s',
-  },
+  }
+}
+
+/** A process per request. */
+export const rows: readonly Row[] = [
+  hello('hello-c', '/cgi-bin/hello', [1, 16, 64]),
+  hello('hello-sh', '/cgi-bin/hello.sh', [1, 16, 64]),
+  hello('hello-perl', '/cgi-bin/hello.pl', [1, 16, 64]),
+  hello('hello-python', '/cgi-bin/hello.py', [1, 16, 64]),
+  post256k('/cgi-bin/count'),
+  answer64m('/cgi-bin/big'),
 ]
+
+/** Two workers: `programs/worker.c` below /app/, php-fpm below /php/. */
+export const fastcgiRows: readonly Row[] = [
+  hello('hello-libfcgi', '/app/', [1, 16, 64, 256]),
+  hello('hello-php', '/php/hello.php', [1, 16, 64, 256]),
+  post256k('/app/?count'),
+  answer64m('/app/?big'),
+]
+
+/** What must cost the same however much stands idle beside it. */
+export const growthRows: readonly Row[] = [hello('hello-libfcgi', '/app/', [1, 16, 64])]

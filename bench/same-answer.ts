@@ -22,7 +22,7 @@ export function ask(port: number, row: Row): Promise<Answer> {
       {
         host: '127.0.0.1',
         port,
-        path: `/cgi-bin/${row.program}`,
+        path: row.path,
         method: body ? 'POST' : 'GET',
         headers: body ? { 'content-length': body.length } : {},
         agent: false,

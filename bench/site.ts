@@ -1,55 +1,80 @@
 /**
- * The place where a comparison happens: a temporary directory with the site that every server gets
- * (`root/cgi-bin`), the compiled helpers (`tools`) and one directory per server for its config and logs.
+ * The place where a comparison happens: a temporary directory with the site that every server gets (`root`),
+ * the compiled helpers (`tools`) and one directory per server for its config and logs.
  *
  * Everything is built anew for each run, with gcc and go; nothing is left behind.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** Paths are absolute. */
 export interface Site {
-  /** Document root; `cgi-bin` is in it. */
+  /** Document root with `cgi-bin`, or with `worker.fcgi` and `php`. */
   readonly root: string
-  /** `load`, `spawn-loop`, and `go-cgi` when go is there. */
+  /** `load`, `spawn-loop` and `prefork`, and `go-cgi` when go is there. */
   readonly tools: string
+  /** The Postern that is measured: its command line program, in JavaScript or TypeScript. */
+  readonly postern: string
   /** A new directory for a server's config and logs. */
   readonly serverDirectory: (name: string) => string
   readonly remove: () => void
 }
 
 const here = import.meta.dirname
+const built = join(dirname(here), 'dist', 'cli', 'main.js')
 const scripts = ['hello.sh', 'hello.pl', 'hello.py']
 const compiled = ['hello', 'count', 'big']
 
-/** Throws when gcc is missing or a program does not compile. */
-export function buildSite(): Site {
+/**
+ * Builds the site of the CGI suite, or of another one with its `fill`.
+ * @param fill puts the programs below the document root
+ * @param postern default: what `npm run build` has made
+ * @throws when gcc is missing or a program does not compile
+ */
+export function buildSite(fill = fillCgiRoot, postern = built): Site {
   const base = mkdtempSync(join(tmpdir(), 'postern-bench-'))
+  const remove = () => rmSync(base, { recursive: true, force: true })
   const root = join(base, 'root')
-  const cgiBin = join(root, 'cgi-bin')
   const tools = join(base, 'tools')
-  mkdirSync(cgiBin, { recursive: true })
-  mkdirSync(tools)
-  // Apache gives up root before it reads anything.
-  chmodSync(base, 0o755)
+  try {
+    mkdirSync(root)
+    mkdirSync(tools)
+    // Apache and php-fpm give up root before they read anything.
+    chmodSync(base, 0o755)
+    fill(root)
+    for (const name of ['load', 'spawn-loop', 'prefork']) {
+      compileC(`peers/${name}.c`, join(tools, name))
+    }
+  } catch (error) {
+    remove()
+    throw error
+  }
+  const serverDirectory = (name: string) => {
+    const directory = join(base, name)
+    mkdirSync(directory, { recursive: true })
+    return directory
+  }
+  return { root, tools, postern, serverDirectory, remove }
+}
+
+/** `cgi-bin` with a program per row. */
+export function fillCgiRoot(root: string): void {
+  const cgiBin = join(root, 'cgi-bin')
+  mkdirSync(cgiBin)
   for (const name of scripts) {
     copyFileSync(join(here, 'programs', name), join(cgiBin, name))
     chmodSync(join(cgiBin, name), 0o755)
   }
   for (const name of compiled) compileC(`programs/${name}.c`, join(cgiBin, name), ['-static'])
-  for (const name of ['load', 'spawn-loop']) compileC(`peers/${name}.c`, join(tools, name))
-  return {
-    root,
-    tools,
-    serverDirectory: name => {
-      const directory = join(base, name)
-      mkdirSync(directory, { recursive: true })
-      return directory
-    },
-    remove: () => rmSync(base, { recursive: true, force: true }),
-  }
+}
+
+/** `worker.fcgi`, which libfcgi-dev is needed for, and `php/hello.php`. */
+export function fillFastcgiRoot(root: string): void {
+  compileC('programs/worker.c', join(root, 'worker.fcgi'), ['-lfcgi'])
+  mkdirSync(join(root, 'php'))
+  copyFileSync(join(here, 'programs', 'hello.php'), join(root, 'php', 'hello.php'))
 }
 
 /** Builds the Go peer; the compiler keeps its cache below the site. */
@@ -76,5 +101,5 @@ export function readTemplate(name: string): string {
 
 /** Compiles a file below `bench` with gcc; throws when that fails. */
 export function compileC(source: string, target: string, flags: readonly string[] = []): void {
-  execFileSync('gcc', ['-O2', '-Wall', ...flags, '-o', target, join(here, source)])
+  execFileSync('gcc', ['-O2', '-Wall', '-o', target, join(here, source), ...flags])
 }

@@ -40,7 +40,10 @@ const table: readonly Row[] = [
   { room: 'static/', may: ['static/', ...ground] },
   {
     room: 'fastcgi/',
-    may: ['fastcgi/', 'cgi/', 'upstream/', 'static/locate.ts', 'process/spawner.ts', ...ground],
+    may: [
+      ...['fastcgi/', 'cgi/', 'upstream/', 'static/locate.ts'],
+      ...['process/spawner.ts', 'process/stderr-lines.ts', ...ground],
+    ],
   },
   { room: 'app/', may: ['app/', 'fastcgi/', 'cgi/', ...ground] },
   // The library's door has no command line that would choose a spawner for it.

@@ -34,14 +34,8 @@ export type EnvironmentBuilder = (variables: ReadonlyMap<string, ByteString>) =>
  */
 export function createEnvironment(env: EnvConfig, host: NodeJS.ProcessEnv): EnvironmentBuilder {
   const fixed = new Map<string, ByteString>([['PATH', fallbackPath]])
-  for (const name of [...hostVariables, ...env.pass]) {
-    const value = host[name]
-    if (value !== undefined && value !== '') fixed.set(fromText(name), fromText(value))
-  }
-  for (const [name, value] of Object.entries(env.set)) {
-    if (value.includes('\0')) throw new TypeError(`env.set: ${name} holds a NUL byte`)
-    fixed.set(variableName(name), fromText(value))
-  }
+  for (const name of hostVariables) passVariable(fixed, host, name)
+  for (const [name, value] of configuredVariables(env, host)) fixed.set(name, value)
   const fixedEntries = [...fixed].map(([name, value]) => `${name}=${value}`)
   const fixedBytes = fixedEntries.reduce((sum, entry) => sum + entry.length + overheadBytes, 0)
   const longestFixed = [...fixed].find(([name, value]) => isTooLong(name, value))?.[0]
@@ -60,6 +54,32 @@ export function createEnvironment(env: EnvConfig, host: NodeJS.ProcessEnv): Envi
     if (bytes > maxTotalBytes) throw tooLarge('All together')
     return entries
   }
+}
+
+/**
+ * What the config adds to the variables of every request: `env.pass`, then `env.set`, which wins.
+ * @throws TypeError for a NUL in a configured value
+ */
+export function configuredVariables(
+  env: EnvConfig,
+  host: NodeJS.ProcessEnv,
+): Map<string, ByteString> {
+  const variables = new Map<string, ByteString>()
+  for (const name of env.pass) passVariable(variables, host, name)
+  for (const [name, value] of Object.entries(env.set)) {
+    if (value.includes('\0')) throw new TypeError(`env.set: ${name} holds a NUL byte`)
+    variables.set(variableName(name), fromText(value))
+  }
+  return variables
+}
+
+function passVariable(
+  variables: Map<string, ByteString>,
+  host: NodeJS.ProcessEnv,
+  name: string,
+): void {
+  const value = host[name]
+  if (value !== undefined && value !== '') variables.set(fromText(name), fromText(value))
 }
 
 /** B-4: configured names are upper case, letters, digits and underscores. */

@@ -24,14 +24,19 @@ export interface HeadRead {
 export class HeadReader {
   readonly #newSource: () => HeadSource
   readonly #inform: (head: ResponseHead) => void
+  readonly #redirects: boolean
   #source: HeadSource
   /** A local redirect for as long as no body follows (RFC 3875 §6.2.2). */
   #candidate: ResponseHead | undefined
 
-  /** `inform` gets the informational heads (E-23). */
-  constructor(newSource: () => HeadSource, inform: (head: ResponseHead) => void) {
+  /**
+   * `inform` gets the informational heads (E-23). Without `redirects` every redirect is the client's to
+   * follow (E-12), and its head is given at once.
+   */
+  constructor(newSource: () => HeadSource, inform: (head: ResponseHead) => void, redirects = true) {
     this.#newSource = newSource
     this.#inform = inform
+    this.#redirects = redirects
     this.#source = newSource()
   }
 
@@ -47,7 +52,9 @@ export class HeadReader {
       read = this.#source.push(read.rest)
     }
     if (read?.head.localRedirect === undefined) return read
-    if (read.rest.length > 0) return { head: plain(read.head), rest: read.rest }
+    if (read.rest.length > 0 || !this.#redirects) {
+      return { head: plain(read.head), rest: read.rest }
+    }
     this.#candidate = read.head
     return undefined
   }

@@ -13,18 +13,26 @@ import type { ByteString, GatewayRequest, GatewayResponse, ResponseBody } from '
 import type { Logger } from '../log.js'
 import { decodedBody } from './decoded-body.js'
 import type { HeadSource } from './head-reader.js'
-import type { CgiRouteConfig } from './options.js'
+import type { ProgramRouteConfig } from './options.js'
 import { type ResponseHead, ResponseHeadParser } from './response-head.js'
-import type { ScriptRun } from './script-run.js'
 
 /** Longest line of a head. */
 const lineBytes = 16 * 1024
 
+/** What of a route decides about heads. */
+export type HeadRoute = Pick<
+  ProgramRouteConfig,
+  'limits' | 'sendfile' | 'decodeChunked' | 'passAuthorization'
+> & {
+  /** All of stdout is the body; absent: no. */
+  readonly plainOutput?: boolean
+}
+
 export class HeadResponses {
-  readonly #route: CgiRouteConfig
+  readonly #route: HeadRoute
   readonly #log: Logger
 
-  constructor(route: CgiRouteConfig, log: Logger) {
+  constructor(route: HeadRoute, log: Logger) {
     this.#route = route
     this.#log = log
   }
@@ -32,7 +40,7 @@ export class HeadResponses {
   /** What reads the head of one run. */
   newSource(nph: boolean): HeadSource {
     const { limits, plainOutput, sendfile, decodeChunked } = this.#route
-    if (plainOutput) return plainSource
+    if (plainOutput === true) return plainSource
     return new ResponseHeadParser({
       maxBytes: limits.responseHeadBytes,
       maxFields: limits.responseHeaderCount,
@@ -43,8 +51,8 @@ export class HeadResponses {
     })
   }
 
-  /** The response for a head; `run` gives its body. @throws GatewayError SENDFILE_DENIED */
-  response(request: GatewayRequest, head: ResponseHead, run: ScriptRun): GatewayResponse {
+  /** The response for a head and the body behind it. @throws GatewayError SENDFILE_DENIED */
+  response(request: GatewayRequest, head: ResponseHead, body: ResponseBody): GatewayResponse {
     for (const warning of head.warnings) {
       this.#log.warn({ id: request.id, script: request.facts.script }, warning)
     }
@@ -60,7 +68,7 @@ export class HeadResponses {
       reason: notModified ? undefined : head.reason,
       headers: head.headers,
       length: notModified ? undefined : head.length,
-      body: head.chunked ? decodedBody(run) : run,
+      body: head.chunked ? decodedBody(body) : body,
       close: head.close,
       localRedirect: head.localRedirect,
       sendFile: head.sendfile === undefined ? undefined : this.#allowed(head.sendfile),
@@ -69,16 +77,13 @@ export class HeadResponses {
 
   /** A-5: the same URL with its slash. */
   redirect(path: ByteString, query: ByteString): GatewayResponse {
-    return {
-      status: 301,
-      reason: undefined,
-      headers: ['Location', query === '' ? path : `${path}?${query}`],
-      length: 0,
-      body: emptyBody,
-      close: false,
-      localRedirect: undefined,
-      sendFile: undefined,
-    }
+    const headers = ['Location', query === '' ? path : `${path}?${query}`]
+    return { ...emptyResponse, status: 301, headers, length: 0 }
+  }
+
+  /** A file that is answered without asking a program; its absolute path. */
+  file(path: string): GatewayResponse {
+    return { ...emptyResponse, sendFile: path }
   }
 
   /** X-Sendfile names a file, X-Accel-Redirect a path below one of the folders. */
@@ -127,6 +132,17 @@ const emptyBody: ResponseBody = {
   pause: () => {},
   resume: () => {},
   cancel: () => {},
+}
+
+const emptyResponse: GatewayResponse = {
+  status: 200,
+  reason: undefined,
+  headers: [],
+  length: undefined,
+  body: emptyBody,
+  close: false,
+  localRedirect: undefined,
+  sendFile: undefined,
 }
 
 function sentAuthorization(request: GatewayRequest): boolean {

@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream'
 import { GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { PipeWriter, SpawnSpec } from '../process/spawner.js'
-import type { CgiRouteConfig } from './options.js'
+import type { ProgramRouteConfig } from './options.js'
 import { type FeedEvents, feedBuffer, feedStream } from './script-input.js'
 import { spoolBody } from './spool.js'
 
@@ -18,6 +18,8 @@ export interface ReadyBody {
   /** CONTENT_LENGTH, or undefined when there is no body or its length is not known. */
   readonly contentLength: number | undefined
   readonly stdin: SpawnSpec['stdin']
+  /** All of it, when it is in memory; then it may be fed again. */
+  readonly buffer: Buffer | undefined
   /** Feeds the pipe; only called when `stdin` is `pipe`. */
   feed(stdin: PipeWriter, events: FeedEvents): void
   /** Gives back what the body holds; the program keeps its own descriptor. */
@@ -29,17 +31,23 @@ const nothingToFeed = (): void => {}
 const noBody = (contentLength: number | undefined): ReadyBody => ({
   contentLength,
   stdin: 'none',
+  buffer: undefined,
   feed: nothingToFeed,
   dispose: nothingToFeed,
 })
 
+/** What of a route decides about request bodies. */
+export type BodyRoute = Pick<ProgramRouteConfig, 'limits' | 'requestBody'>
+
 /**
+ * A body of known length up to `collectedBytes` is collected too: whoever sends it can send it at once, and again.
  * @throws GatewayError BODY_TOO_LARGE, BODY_TIMEOUT, CLIENT_LEFT
  */
 export async function prepareBody(
   request: GatewayRequest,
-  route: CgiRouteConfig,
+  route: BodyRoute,
   clientBodyMs: number,
+  collectedBytes = 0,
 ): Promise<ReadyBody> {
   const { length, stream } = request.body
   const limit = route.limits.bodyBytes
@@ -47,7 +55,8 @@ export async function prepareBody(
   if (length !== undefined && length > limit) {
     throw new GatewayError('BODY_TOO_LARGE', `${length} bytes; the limit is ${limit}.`)
   }
-  if (length !== undefined || route.requestBody === 'stream') {
+  const large = length !== undefined && length > collectedBytes
+  if (large || route.requestBody === 'stream') {
     return streamed(request, stream, length, limit)
   }
   request.body.invite()
@@ -61,6 +70,7 @@ export async function prepareBody(
   return {
     contentLength: spooled.length,
     stdin: fd ?? (spooled.length === 0 ? 'none' : 'pipe'),
+    buffer,
     feed: (stdin, events) => feedBuffer(stdin, buffer ?? Buffer.alloc(0), events),
     dispose: () => spooled.dispose(),
   }
@@ -75,6 +85,7 @@ function streamed(
   return {
     contentLength,
     stdin: 'pipe',
+    buffer: undefined,
     feed: (stdin, events) => {
       request.body.invite()
       feedStream(stdin, stream, limit, events)

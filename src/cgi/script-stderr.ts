@@ -8,7 +8,7 @@ import { toText } from '../byte-string.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Logger } from '../log.js'
 import type { Child } from '../process/spawner.js'
-import { StderrLines } from '../process/stderr-lines.js'
+import { createStderrLog } from './stderr-log.js'
 
 /** stderr of one run. */
 export interface WatchedStderr {
@@ -22,9 +22,6 @@ export interface WatchedStderr {
 
 /** How long a child of the program may keep stderr open after its end. */
 const drainMs = 250
-/** Lines are held this long for the outcome that decides their level; then they are warnings. */
-const holdMs = 1_000
-
 /** Starts draining at once; lines beyond `capBytes` are counted and dropped. */
 export function watchStderr(
   child: Child,
@@ -32,26 +29,9 @@ export function watchStderr(
   capBytes: number,
   log: Logger,
 ): WatchedStderr {
-  let level: 'warn' | 'error' | undefined
-  let held: string[] = []
-  let hold: NodeJS.Timeout | undefined
   const script = request.facts.script ?? ''
   const fields = { id: request.id, script: toText(script) ?? script, pid: child.pid }
-  const outcome = (decided: 'warn' | 'error'): void => {
-    clearTimeout(hold)
-    level = decided
-    for (const line of held) log[decided](fields, line)
-    held = []
-  }
-  const emit = (line: string): void => {
-    if (level !== undefined) {
-      log[level](fields, line)
-      return
-    }
-    held.push(line)
-    hold ??= setTimeout(() => outcome('warn'), holdMs)
-  }
-  const lines = new StderrLines({ capBytes, emit })
+  const lines = createStderrLog(fields, capBytes, log)
   const closed = new Promise<void>(resolve => {
     let timer: NodeJS.Timeout | undefined
     let open = true
@@ -72,7 +52,7 @@ export function watchStderr(
   })
   return {
     closed,
-    outcome,
+    outcome: level => lines.outcome(level),
     get tail() {
       return lines.tail
     },

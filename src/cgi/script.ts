@@ -152,12 +152,12 @@ const slash = 0x2f
 const anyExecuteBit = 0o111
 const missingIsUndefined = { throwIfNoEntry: false } as const
 
-function withoutLastSlash(path: ByteString): ByteString {
+export function withoutLastSlash(path: ByteString): ByteString {
   return path.endsWith('/') ? path.slice(0, -1) : path
 }
 
 /** A-15, and A-18: a line end is data in PATH_INFO but not part of a script's name. */
-function isServable(name: ByteString): boolean {
+export function isServable(name: ByteString): boolean {
   if (name.charCodeAt(0) === 0x2e || name.endsWith('~')) return false
   if (name.endsWith('.bak') || name.endsWith('.swp')) return false
   for (let i = 0; i < name.length; i++) {
@@ -171,7 +171,7 @@ function isServable(name: ByteString): boolean {
  * What is at a path, links followed as far as allowed; undefined when there is nothing.
  * @throws GatewayError SCRIPT_OUTSIDE, FORBIDDEN
  */
-function lookUp(
+export function lookUp(
   file: ByteString,
   root: ByteString,
   symlinks: CgiRouteConfig['symlinks'],
@@ -204,7 +204,7 @@ function isInside(path: string | Buffer, root: ByteString): boolean {
 }
 
 /** For node:fs: text when ASCII, which is faster, else the bytes themselves. */
-function toPath(file: ByteString): string | Buffer {
+export function toPath(file: ByteString): string | Buffer {
   for (let i = 0; i < file.length; i++) {
     if (file.charCodeAt(i) > 0x7f) return Buffer.from(file, 'latin1')
   }
@@ -212,7 +212,7 @@ function toPath(file: ByteString): string | Buffer {
 }
 
 /** Percent-encodes all but what is plain in a path. */
-function encodePath(path: ByteString): string {
+export function encodePath(path: ByteString): string {
   return path.replace(notPlain, char => {
     return `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
   })

@@ -4,8 +4,14 @@
  * The first line as soon as the sockets listen; routes and scripts follow, since looking at scripts takes
  * time. Text only; the looking is `inspect.ts`.
  */
-import type { CgiRouteConfig, Config } from '../server/config.js'
+import {
+  type Config,
+  defaultCapacity,
+  type FastCgiRoute,
+  type RouteConfig,
+} from '../server/config.js'
 import { printable } from '../server/printable.js'
+import { describeAddress } from '../upstream/address.js'
 import { inspectRoute, type RouteReport, type ScriptReport } from './inspect.js'
 
 /** What the banner tells beside the configuration. */
@@ -39,7 +45,7 @@ export async function furtherLines(
   const lines = [...describeServer(config, facts)]
   for (const route of config.routes) {
     lines.push(describeRoute(route))
-    lines.push(...describeReport(await inspectRoute(route, env)))
+    if (route.kind === 'cgi') lines.push(...describeReport(await inspectRoute(route, env)))
   }
   return `${lines.map(line => `  ${printable(line)}`).join('\n')}\n`
 }
@@ -59,8 +65,30 @@ function describeSpawner({ name, reason }: ServerFacts['spawner']): string {
   return reason.startsWith(call) ? reason : `${call} (${reason})`
 }
 
-function describeRoute({ path, program, target, processes }: CgiRouteConfig): string {
-  return `${path} ${program ? 'the program' : 'scripts in'} ${target}, ${processes} at once`
+function describeRoute(route: RouteConfig): string {
+  switch (route.kind) {
+    case 'cgi': {
+      const { path, program, target, processes } = route
+      return `${path} ${program ? 'the program' : 'scripts in'} ${target}, ${processes} at once`
+    }
+    case 'fastcgi':
+      return `${route.path} ${describeFastCgi(route)}`
+    default:
+      return route satisfies never
+  }
+}
+
+/** `FastCGI at unix:/run/app.sock, 8 at once`, `.php files in /srv/php by 4 workers of ./worker.fcgi`. */
+function describeFastCgi({ backend, capacity, root, split }: FastCgiRoute): string {
+  const files = root === undefined ? '' : `${split ?? ''} files in ${root} by `.trimStart()
+  if (backend.kind === 'workers') {
+    const { count, command } = backend.workers
+    const number = count.min === count.max ? `${count.max}` : `${count.min} to ${count.max}`
+    return `${files}${number} ${count.max === 1 ? 'worker' : 'workers'} of ${command.join(' ')}`
+  }
+  const addresses = backend.addresses.map(describeAddress).join(' and ')
+  const each = backend.addresses.length > 1 ? ' each' : ''
+  return `${files}FastCGI at ${addresses}, ${capacity ?? defaultCapacity} at once${each}`
 }
 
 function* describeReport({ scripts, more, complete }: RouteReport): Generator<string> {

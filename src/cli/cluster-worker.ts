@@ -7,6 +7,7 @@
  */
 import cluster from 'node:cluster'
 import type { Config } from '../server/config.js'
+import { StartFailure } from '../server/start-failure.js'
 import type { Order, Report } from './cluster.js'
 import { listenFailureOf } from './listen-failure.js'
 import { createLogger } from './log-lines.js'
@@ -23,9 +24,10 @@ export function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
   const errors = openOutput(2)
   let starting: Promise<Started> | undefined
   let draining = false
+  const interrupted = new AbortController()
 
   const start = async (config: Config): Promise<Started> =>
-    startHere(config, await createLogger(config.log, errors), output, env)
+    startHere(config, await createLogger(config.log, errors), output, env, interrupted.signal)
   const flush = () => Promise.all([output.flush(), errors.flush()])
 
   return new Promise(resolve => {
@@ -40,27 +42,42 @@ export function runWorker(env: NodeJS.ProcessEnv): Promise<number> {
         },
       )
     }
+    // A start that is broken off has its end above.
+    const whenStarted = (use: (started: Started) => unknown): Promise<unknown> => {
+      interrupted.abort()
+      return Promise.resolve(starting).then(started => started && use(started))
+    }
     const drain = (): void => {
       if (draining) return
       draining = true
-      Promise.resolve(starting)
-        .then(started => started?.close())
+      whenStarted(started => started.close())
         .then(flush)
         .then(() => resolve(0))
+        .catch(() => {})
     }
     const kill = (): void => {
-      Promise.resolve(starting)
-        .then(started => started?.kill())
+      whenStarted(started => started.kill())
         .then(() => resolve(0))
+        .catch(() => {})
+    }
+    const reload = (): void => {
+      Promise.resolve(starting)
+        .then(started => started?.reload())
+        .then(
+          () => report({ kind: 'reloaded', problem: undefined }),
+          (error: unknown) => report({ kind: 'reloaded', problem: messageOf(error) }),
+        )
     }
 
     process.on('message', (order: Order) => {
       if (order.kind === 'serve') serve(order.config)
+      else if (order.kind === 'reload') reload()
       else if (order.kind === 'drain') drain()
       else kill()
     })
-    // Ctrl-C in a terminal reaches the whole group; the first process decides what it means.
+    // Ctrl-C and the end of a terminal reach the whole group; the first process decides what they mean.
     process.on('SIGINT', () => {})
+    process.on('SIGHUP', () => {})
     process.on('SIGTERM', drain)
     cluster.worker?.on('disconnect', () => {
       // The first process is gone. Node would exit now; what runs is finished first.
@@ -80,6 +97,14 @@ function report(message: Report): Promise<void> {
 }
 
 function failureOf(error: unknown): Report {
-  const message = error instanceof Error ? error.message : String(error)
-  return { kind: 'failed', message, listen: listenFailureOf(error) }
+  return {
+    kind: 'failed',
+    message: messageOf(error),
+    listen: listenFailureOf(error),
+    workers: error instanceof StartFailure,
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -9,6 +9,7 @@ import cluster, { type Worker } from 'node:cluster'
 import type { Logger } from '../log.js'
 import type { Config } from '../server/config.js'
 import { divideConfig } from '../server/divide.js'
+import { StartFailure } from '../server/start-failure.js'
 import { removeStaleSocket } from '../server/unix-socket.js'
 import type { ListenFailure } from './listen-failure.js'
 import type { Started } from './started.js'
@@ -16,6 +17,7 @@ import type { Started } from './started.js'
 /** From the first process to the others. */
 export type Order =
   | { readonly kind: 'serve'; readonly config: Config }
+  | { readonly kind: 'reload' }
   | { readonly kind: 'drain' }
   | { readonly kind: 'kill' }
 
@@ -24,10 +26,13 @@ export type Report =
   /** Orders can be taken. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'listening'; readonly listening: Pick<Started, 'addresses' | 'spawner'> }
+  | { readonly kind: 'reloaded'; readonly problem: string | undefined }
   | {
       readonly kind: 'failed'
       readonly message: string
       readonly listen: ListenFailure | undefined
+      /** Workers of a route did not start: not a bug. */
+      readonly workers: boolean
     }
 
 /** A process that dies sooner than this after its start is in a loop. */
@@ -50,9 +55,14 @@ export function restartDelay(livedMs: number, quickDeaths: number): number {
 
 /**
  * Starts the processes; settles when all of them listen.
- * @throws the failure of the first process that cannot start; the others are gone then
+ * @throws the failure of the first process that cannot start, or the reason of the signal; the others are
+ * gone then
  */
-export async function startCluster(config: Config, log: Logger): Promise<Started> {
+export async function startCluster(
+  config: Config,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<Started> {
   // `advanced` keeps what JSON drops: a setting that is there and undefined.
   cluster.setupPrimary({ args: [], serialization: 'advanced' })
   // Here, since two processes that do it at once would remove each other's.
@@ -61,13 +71,14 @@ export async function startCluster(config: Config, log: Logger): Promise<Started
   }
   const members = new Members(config, log)
   try {
-    const { addresses, spawner } = await members.start()
+    const { addresses, spawner } = await members.start(signal)
     return {
       addresses,
       spawner,
       pids: members.pids,
       close: () => members.close(),
       kill: () => members.kill(),
+      reload: () => members.reload(),
     }
   } catch (error) {
     await members.kill()
@@ -85,6 +96,8 @@ interface Member {
   /** Quick deaths in a row before this one. */
   readonly quickDeaths: number
   listening: boolean
+  /** Called when its reload is over, or it is. */
+  onReloaded: ((problem: string | undefined) => void) | undefined
 }
 
 /** The processes, by their part of the configuration. */
@@ -107,11 +120,27 @@ class Members {
     return [...this.#members.values()].map(({ worker }) => worker.process.pid ?? 0)
   }
 
-  start(): Promise<Listening> {
+  start(signal: AbortSignal): Promise<Listening> {
     return new Promise((resolve, reject) => {
       this.#starting = { resolve, reject }
+      signal.throwIfAborted()
+      signal.addEventListener('abort', () => this.#starting?.reject(signal.reason), { once: true })
       for (let index = 0; index < this.#config.processes; index++) this.#fork(index, 0)
     })
+  }
+
+  /** One process after another: workers are replaced one by one, however many processes there are. */
+  async reload(): Promise<void> {
+    const problems: string[] = []
+    for (const member of [...this.#members.values()]) {
+      const problem = await new Promise<string | undefined>(resolve => {
+        if (!member.listening || !member.worker.isConnected()) return resolve(undefined)
+        member.onReloaded = resolve
+        order(member, { kind: 'reload' })
+      })
+      if (problem !== undefined) problems.push(problem)
+    }
+    if (problems.length > 0) throw new Error(problems.join('; '))
   }
 
   async close(): Promise<void> {
@@ -143,6 +172,7 @@ class Members {
       startedAt: performance.now(),
       quickDeaths,
       listening: false,
+      onReloaded: undefined,
     }
     this.#members.set(index, member)
     worker.on('message', (report: Report) => this.#heard(member, report))
@@ -158,6 +188,9 @@ class Members {
       case 'listening':
         member.listening = true
         this.#nowListening(member, report.listening)
+        return
+      case 'reloaded':
+        member.onReloaded?.(report.problem)
         return
       case 'failed': {
         const error = errorOf(report)
@@ -188,6 +221,7 @@ class Members {
 
   #lost(member: Member, code: number | null, signal: string | null): void {
     this.#members.delete(member.index)
+    member.onReloaded?.(undefined)
     if (this.#members.size === 0) for (const settle of this.#onEmpty.splice(0)) settle()
     if (this.#ending !== undefined) return
     const facts = { pid: member.worker.process.pid, code, signal }
@@ -226,7 +260,8 @@ function describe({ code, signal }: { code: number | null; signal: string | null
 }
 
 /** The failure as `startServer` would have thrown it in this process. */
-function errorOf({ message, listen }: Extract<Report, { kind: 'failed' }>): Error {
+function errorOf({ message, listen, workers }: Extract<Report, { kind: 'failed' }>): Error {
+  if (workers) return new StartFailure(message)
   const error = new Error(message)
   return listen === undefined ? error : Object.assign(error, { syscall: 'listen', ...listen })
 }

@@ -2,14 +2,16 @@
  * The words after `postern`: yargs finds the flags, this file reads their values and refuses the rest.
  *
  * Every mistake is a ConfigError that names the flag and what to write. Commands and kinds of routes
- * that are not built yet are known by name here, so that nobody mistakes `postern bench` for a folder.
+ * that are not built yet are known by name here, so that nobody mistakes `postern check` for a folder.
  */
 import { existsSync } from 'node:fs'
 import yargs from 'yargs'
-import { parseHost } from '../server/address.js'
+import { parseAddress, parseHost } from '../server/address.js'
 import { ConfigError, showValue } from '../server/config-error.js'
-import type { ConfigOverrides } from '../server/config-folder.js'
+import type { ConfigOverrides, FastCgiOverride } from '../server/config-folder.js'
 import { nearMiss } from '../server/near-miss.js'
+import { faultOfRoutePath, withTrailingSlash } from '../server/route-path.js'
+import { commands } from './commands.js'
 
 /** What `serve` was asked to do. */
 export interface ServeFlags {
@@ -20,8 +22,9 @@ export interface ServeFlags {
   readonly overrides: ConfigOverrides
 }
 
-const unbuiltCommands = ['run', 'fcgi', 'wsgi', 'call', 'bench', 'check', 'explain']
-const unbuiltKinds = ['fastcgi', 'scgi', 'uwsgi', 'proxy', 'wsgi']
+const unbuiltCommands = ['run', 'wsgi', 'check', 'explain']
+const knownWords = ['serve', ...commands.keys(), ...unbuiltCommands]
+const unbuiltKinds = ['scgi', 'uwsgi', 'proxy', 'wsgi']
 const accessFormats = ['combined', 'json', 'off'] as const
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -42,7 +45,7 @@ const options = {
     describe: 'Scripts for /cgi-bin/',
     defaultDescription: './cgi-bin',
   },
-  fastcgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
+  fastcgi: { ...text, describe: '/prefix/=ADDRESS of an application; may be repeated' },
   scgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
   uwsgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
   proxy: { ...text, describe: '/prefix/=URL (not built yet)' },
@@ -74,6 +77,7 @@ export function readFlags(words: readonly string[], version: string): ServeFlags
     .options(options)
     .version(version)
     .alias('help', 'h')
+    .epilogue(`Commands with a --help of their own: ${[...commands.keys()].join(', ')}.`)
     .epilogue(`Not built yet: ${unbuiltCommands.join(', ')}.`)
     .exitProcess(false)
     .showHelpOnFail(false)
@@ -108,6 +112,7 @@ function readValues(values: Values): ServeFlags {
       port: read(values, 'port', wholeNumber(0, 65_535), 'a port from 0 to 65535', '-p 8001'),
       root: readText(values, 'root'),
       cgiBin: readText(values, 'cgi-bin'),
+      fastcgi: readMounts(values, 'fastcgi'),
       dev: values.dev === undefined ? undefined : values.dev === true,
       processes: read(
         values,
@@ -178,7 +183,7 @@ function refuseUnknownFlag(values: Values): void {
 }
 
 function refuseUnknownWord(word: string): never {
-  const meant = word.includes('/') ? undefined : nearMiss(word, ['serve', ...unbuiltCommands])
+  const meant = word.includes('/') ? undefined : nearMiss(word, knownWords)
   if (meant !== undefined) {
     throw new ConfigError(
       { flag: word },
@@ -213,6 +218,33 @@ function read<T>(
     `expected ${what}, got ${text === '' ? 'nothing' : showValue(text)}`,
     `write for example ${example}`,
   )
+}
+
+/** Every `/prefix/=ADDRESS` of a flag that may be given several times. */
+function readMounts(values: Values, name: 'fastcgi'): FastCgiOverride[] | undefined {
+  const given = values[name]
+  if (given === undefined) return undefined
+  const flag = `--${name}`
+  const mounts = (Array.isArray(given) ? given : [given]).map(each => readMount(flag, String(each)))
+  const twin = mounts.find(({ path }, index) => mounts.findIndex(m => m.path === path) < index)
+  if (twin === undefined) return mounts
+  throw new ConfigError({ flag }, `${twin.path} is there twice`, 'remove one of the two')
+}
+
+function readMount(flag: string, text: string): FastCgiOverride {
+  const equals = text.indexOf('=')
+  const address = parseAddress(text.slice(equals + 1))
+  if (equals === -1 || address === undefined) {
+    throw new ConfigError(
+      { flag },
+      `expected /prefix/=ADDRESS, got ${text === '' ? 'nothing' : showValue(text)}`,
+      `write for example ${flag} /app/=unix:/run/app.sock or ${flag} /app/=127.0.0.1:9000`,
+    )
+  }
+  const path = text.slice(0, equals)
+  const fault = faultOfRoutePath(path)
+  if (fault !== undefined) throw new ConfigError({ flag }, fault.problem, fault.remedy)
+  return { path: withTrailingSlash(path), address }
 }
 
 function wholeNumber(least: number, most: number): (text: string) => number | undefined {

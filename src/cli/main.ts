@@ -9,12 +9,15 @@
 import cluster from 'node:cluster'
 import { ConfigError } from '../server/config-error.js'
 import { version } from '../version.js'
+import { commands } from './commands.js'
 
 async function run(words: readonly string[]): Promise<number> {
   if (cluster.isWorker) {
     const { runWorker } = await import('./cluster-worker.js')
     return runWorker(process.env)
   }
+  const load = commands.get(words[0] ?? '')
+  if (load !== undefined) return (await load())(words.slice(1), version, process.env)
   const flags = await readWords(words)
   if (flags === undefined) return 0
   const { serve } = await import('./serve.js')

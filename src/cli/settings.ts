@@ -14,7 +14,6 @@ import {
   configForFolder,
   staticRootOf,
 } from '../server/config-folder.js'
-import { searchPathOf } from '../server/search-path.js'
 import type { ServeFlags } from './flags.js'
 
 /** What to serve and whom to blame for an address. */
@@ -44,7 +43,7 @@ export async function resolveSettings(
     return { config, listenPlaces: listenPlaces(config, overrides, []), file }
   }
   const { readConfigFile } = await import('../server/config-file.js')
-  const read = readConfigFile(file, searchPathOf({ set: {}, pass: [] }, env))
+  const read = readConfigFile(file, env)
   const config = applyOverrides(read.config, { ...rootOfFolder(flags), ...overrides })
   if (config.root === undefined && config.routes.length === 0) {
     throw new ConfigError(

@@ -5,4 +5,6 @@
 import type { ServerFacts } from './banner.js'
 import type { Stoppable } from './stop-signals.js'
 
-export interface Started extends Stoppable, Pick<ServerFacts, 'addresses' | 'spawner' | 'pids'> {}
+export interface Started
+  extends Required<Stoppable>,
+    Pick<ServerFacts, 'addresses' | 'spawner' | 'pids'> {}

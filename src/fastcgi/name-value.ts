@@ -9,6 +9,7 @@ import type { ByteString } from '../gateway.js'
 
 /** Lengths up to this one are one byte; longer ones four, with the highest bit set. */
 const shortest = 127
+const nothing = Buffer.alloc(0)
 
 /** Bytes that a pair takes. */
 export function pairBytes(name: ByteString, value: ByteString): number {
@@ -52,12 +53,18 @@ export interface PairLimits {
   readonly pairs: number
 }
 
-/** Reads pairs out of pieces: a pair may begin in one record and end in another (§3.3, PARAMS is a stream). */
+/**
+ * Reads pairs out of pieces: a pair may begin in one record and end in another (§3.3, PARAMS is a stream).
+ * Pairs that are whole in their piece are read where they lie; only one that is not is copied together.
+ */
 export class PairReader {
   readonly #limits: PairLimits
   readonly #onPair: (name: ByteString, value: ByteString) => void
-  /** A pair that is not whole yet. */
-  #open: Buffer = Buffer.alloc(0)
+  /** A pair that is not whole yet: its first `openHave` bytes of at least `openNeed`. */
+  #open = nothing
+  #openHave = 0
+  #openNeed = 0
+  /** Bytes of the pairs that were whole. */
   #bytes = 0
   #pairs = 0
 
@@ -66,53 +73,96 @@ export class PairReader {
     this.#onPair = onPair
   }
 
-  /** @throws GatewayError PROTOCOL_ERROR past a limit */
+  /** @throws GatewayError PROTOCOL_ERROR past a limit, as soon as a length says so */
   push(piece: Buffer): void {
-    this.#bytes += piece.length
-    if (this.#bytes > this.#limits.bytes) {
-      throw new GatewayError('PROTOCOL_ERROR', `More than ${this.#limits.bytes} bytes of pairs.`)
+    let at = this.#openHave === 0 ? 0 : this.#fillOpen(piece)
+    while (at < piece.length) {
+      const have = piece.length - at
+      const need = this.#needed(piece, at, have)
+      if (need > have) {
+        this.#openNeed = need
+        this.#keep(piece, at, piece.length)
+        return
+      }
+      this.#read(piece, at, need)
+      at += need
     }
-    const bytes = this.#open.length === 0 ? piece : Buffer.concat([this.#open, piece])
-    let at = 0
-    for (;;) {
-      const next = this.#read(bytes, at)
-      if (next < 0) break
-      at = next
-    }
-    this.#open = at === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(at))
   }
 
   /** The stream has ended. @throws GatewayError PROTOCOL_ERROR in the middle of a pair */
   end(): void {
-    if (this.#open.length > 0) {
+    if (this.#openHave > 0) {
       throw new GatewayError('PROTOCOL_ERROR', 'A name-value pair is longer than its record.')
     }
   }
 
-  /** Reads the pair at `at`; the offset behind it, or -1 when it is not whole. */
-  #read(bytes: Buffer, at: number): number {
+  /** Goes on with the open pair; the offset behind what was taken for it. */
+  #fillOpen(piece: Buffer): number {
+    let at = 0
+    while (at < piece.length) {
+      const end = Math.min(piece.length, at + this.#openNeed - this.#openHave)
+      this.#keep(piece, at, end)
+      at = end
+      if (this.#openHave < this.#openNeed) break
+      const need = this.#needed(this.#open, 0, this.#openHave)
+      if (need === this.#openHave) {
+        this.#read(this.#open, 0, need)
+        this.#openHave = 0
+        this.#open = nothing
+        break
+      }
+      this.#openNeed = need
+    }
+    return at
+  }
+
+  /** Grows by doubling: a stranger gets memory for what was sent, not for the length that was promised. */
+  #keep(piece: Buffer, start: number, end: number): void {
+    const have = this.#openHave + end - start
+    if (have > this.#open.length) {
+      const grown = Buffer.allocUnsafe(Math.min(this.#openNeed, Math.max(2 * have, 64)))
+      this.#open.copy(grown, 0, 0, this.#openHave)
+      this.#open = grown
+    }
+    this.#openHave += piece.copy(this.#open, this.#openHave, start, end)
+  }
+
+  /** Bytes of the pair at `at`, as far as the `have` bytes that are there tell: then at least so many. */
+  #needed(bytes: Buffer, at: number, have: number): number {
     const nameSize = lengthSize(bytes, at)
-    if (nameSize < 0) return -1
-    const valueSize = lengthSize(bytes, at + nameSize)
-    if (valueSize < 0) return -1
-    const start = at + nameSize + valueSize
-    const nameEnd = start + readLength(bytes, at, nameSize)
-    const end = nameEnd + readLength(bytes, at + nameSize, valueSize)
-    if (end > bytes.length) return -1
+    if (have <= nameSize) return this.#within(nameSize + 1)
+    const start = nameSize + lengthSize(bytes, at + nameSize)
+    if (have < start) return this.#within(start)
+    const name = readLength(bytes, at, nameSize)
+    return this.#within(start + name + readLength(bytes, at + nameSize, start - nameSize))
+  }
+
+  #within(need: number): number {
+    if (this.#bytes + need > this.#limits.bytes) {
+      throw new GatewayError('PROTOCOL_ERROR', `More than ${this.#limits.bytes} bytes of pairs.`)
+    }
+    return need
+  }
+
+  /** Reads the pair of `size` bytes at `at`. */
+  #read(bytes: Buffer, at: number, size: number): void {
     if (++this.#pairs > this.#limits.pairs) {
       throw new GatewayError('PROTOCOL_ERROR', `More than ${this.#limits.pairs} pairs.`)
     }
-    this.#onPair(bytes.toString('latin1', start, nameEnd), bytes.toString('latin1', nameEnd, end))
-    return end
+    this.#bytes += size
+    const nameSize = lengthSize(bytes, at)
+    const start = at + nameSize + lengthSize(bytes, at + nameSize)
+    const nameEnd = start + readLength(bytes, at, nameSize)
+    this.#onPair(
+      bytes.toString('latin1', start, nameEnd),
+      bytes.toString('latin1', nameEnd, at + size),
+    )
   }
 }
 
-/** 1 or 4, or -1 when it is not all there. */
+/** How many bytes the length at `at` takes. */
 function lengthSize(bytes: Buffer, at: number): number {
-  const first = bytes[at]
-  if (first === undefined) return -1
-  if (first <= shortest) return 1
-  return at + 4 <= bytes.length ? 4 : -1
+  return (bytes[at] ?? 0) <= shortest ? 1 : 4
 }
 
 function readLength(bytes: Buffer, at: number, size: number): number {

@@ -52,7 +52,10 @@ export class RecordDecoder {
     return !this.#inRecord && this.#headerHave === 0
   }
 
-  /** @throws GatewayError PROTOCOL_ERROR for a version other than 1, or a body that does not fit its type */
+  /**
+   * @throws GatewayError PROTOCOL_ERROR for a version other than 1, or a body that does not fit its type; the
+   * decoder is of no use afterwards
+   */
   push(chunk: Buffer): void {
     let at = 0
     while (at < chunk.length) {
@@ -81,6 +84,8 @@ export class RecordDecoder {
     }
     const end = Math.min(chunk.length, start + headerBytes - this.#headerHave)
     this.#headerHave += chunk.copy(this.#header, this.#headerHave, start, end)
+    // At once: whoever speaks another protocol may wait for us without ever sending 8 bytes.
+    refuseVersion(this.#header[0])
     if (this.#headerHave === headerBytes) {
       this.#headerHave = 0
       this.#begin(this.#header, 0)
@@ -89,9 +94,7 @@ export class RecordDecoder {
   }
 
   #begin(bytes: Buffer, at: number): void {
-    if (bytes[at] !== version) {
-      throw new GatewayError('PROTOCOL_ERROR', `A record has version ${bytes[at]}, not 1.`)
-    }
+    refuseVersion(bytes[at])
     this.#type = bytes[at + 1] ?? 0
     this.#id = bytes.readUInt16BE(at + 2)
     this.#contentLeft = bytes.readUInt16BE(at + 4)
@@ -169,6 +172,11 @@ export class RecordDecoder {
     const said = `${name} has a body of ${content.length} bytes, not ${bytes}.`
     throw new GatewayError('PROTOCOL_ERROR', said)
   }
+}
+
+function refuseVersion(byte: number | undefined): void {
+  if (byte === version) return
+  throw new GatewayError('PROTOCOL_ERROR', `A record has version ${byte}, not 1.`)
 }
 
 function readValues(content: Buffer): [ByteString, ByteString][] {

@@ -128,25 +128,38 @@ export function encodeEndRequest(id: number, appStatus: number, status: number):
   return record
 }
 
-/** The header of a record of a stream; its content of at most 65,535 bytes follows, then `padding` bytes. */
+/**
+ * The header of a record of a stream; its content of at most 65,535 bytes follows, then `padding` bytes.
+ * @throws RangeError for more: the header would say less than follows, and both sides be out of step for good
+ */
 export function encodeStreamHeader(
   stream: StreamName,
   id: number,
   contentLength: number,
   padding: number,
 ): Buffer {
+  refuseLonger(contentLength)
   const header = Buffer.allocUnsafe(headerBytes)
   writeHeader(header, 0, recordType[stream], id, contentLength, padding)
   return header
 }
 
-/** One whole record of a stream, padded; without content it ends the stream. */
+/**
+ * One whole record of a stream, padded; without content it ends the stream.
+ * @throws RangeError for more than 65,535 bytes
+ */
 export function encodeStreamRecord(stream: StreamName, id: number, content: Buffer): Buffer {
+  refuseLonger(content.length)
   const padding = paddingFor(content.length)
   const record = Buffer.alloc(headerBytes + content.length + padding)
   const at = writeHeader(record, 0, recordType[stream], id, content.length, padding)
   content.copy(record, at)
   return record
+}
+
+function refuseLonger(contentLength: number): void {
+  if (contentLength <= maxContentBytes) return
+  throw new RangeError(`a record holds ${maxContentBytes} bytes, not ${contentLength}`)
 }
 
 /**

@@ -35,7 +35,10 @@ export interface RequestBeginning {
   readonly body: Buffer | undefined
 }
 
-/** @throws GatewayError ENVIRONMENT_TOO_LARGE */
+/**
+ * The whole beginning, for one write.
+ * @throws GatewayError ENVIRONMENT_TOO_LARGE past `maxParamsBytes`; RangeError for a body that no record holds
+ */
 export function encodeRequest(beginning: RequestBeginning): Buffer {
   const { id, fixedPairs, variables, body } = beginning
   let paramsBytes = fixedPairs.length
@@ -43,6 +46,9 @@ export function encodeRequest(beginning: RequestBeginning): Buffer {
   if (paramsBytes > maxParamsBytes) {
     const said = `${paramsBytes} bytes of variables; the limit is ${maxParamsBytes}.`
     throw new GatewayError('ENVIRONMENT_TOO_LARGE', said)
+  }
+  if (body !== undefined && body.length > maxContentBytes) {
+    throw new RangeError(`a record holds ${maxContentBytes} bytes, not ${body.length}`)
   }
   const records = Math.ceil(paramsBytes / maxContentBytes)
   const lastPadding = records === 0 ? 0 : paddingFor(paramsBytes - (records - 1) * maxContentBytes)

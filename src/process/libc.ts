@@ -6,7 +6,7 @@
  * they are used. Nothing here knows what the calls are for.
  */
 import { constants } from 'node:os'
-import type { KoffiFunc } from 'koffi'
+import type { KoffiFunc, LibraryHandle } from 'koffi'
 
 /** O_CLOEXEC and O_NONBLOCK, for pipe2, eventfd, epoll_create1 and F_SETFL. */
 export const closeOnExec = 0o2000000
@@ -71,25 +71,80 @@ export function errnoName(number: number): string {
   return names.get(number) ?? `E${number}`
 }
 
+/** The calls that opening a listening socket takes; each returns -1 with `errno()` set on failure. */
+export interface SocketCalls {
+  readonly errno: () => number
+  readonly socket: (family: number, type: number, protocol: number) => number
+  readonly setsockopt: (
+    fd: number,
+    level: number,
+    option: number,
+    value: Int32Array,
+    bytes: number,
+  ) => number
+  readonly bind: (fd: number, address: Buffer, bytes: number) => number
+  readonly listen: (fd: number, backlog: number) => number
+  readonly getsockname: (fd: number, address: Buffer, bytes: Int32Array) => number
+  /** 1 when `into` has got the address, 0 when the text is none. */
+  readonly inetPton: (family: number, text: string, into: Buffer) => number
+  /** One struct pollfd; never waits when `timeoutMs` is 0. */
+  readonly poll: (descriptors: Buffer, count: number, timeoutMs: number) => number
+  readonly close: (fd: number) => number
+}
+
 /**
- * Binds the calls.
- * @throws Error with a sentence for the banner where koffi or a call is missing.
+ * Binds the calls for sockets.
+ * @throws Error as `loadLibc` does
  */
-export async function loadLibc(): Promise<Libc> {
+export async function loadSocketCalls(): Promise<SocketCalls> {
+  const { koffi, library } = await openLibrary()
+  const bind = binderOf(library)
+  return {
+    errno: () => koffi.errno(),
+    socket: bind('int socket(int, int, int)'),
+    setsockopt: bind('int setsockopt(int, int, int, void *, uint32)'),
+    bind: bind('int bind(int, void *, uint32)'),
+    listen: bind('int listen(int, int)'),
+    getsockname: bind('int getsockname(int, void *, void *)'),
+    inetPton: bind('int inet_pton(int, const char *, void *)'),
+    poll: bind('int poll(void *, unsigned long, int)'),
+    close: bind('int close(int)'),
+  }
+}
+
+/** Calls at once that keep their memory: one start and one wait per slot. */
+const residentCalls = 12
+
+/** koffi and the C library of this process. */
+async function openLibrary() {
   if (process.platform !== 'linux') throw new Error(`not written for ${process.platform}`)
   if (!['x64', 'arm64', 'riscv64', 'loong64'].includes(process.arch)) {
     throw new Error(`not written for ${process.arch}`)
   }
   const { default: koffi } = await import('koffi')
-  // One start and one wait at a time per slot: keep memory for all of them instead of mapping it anew.
-  koffi.config({
-    resident_async_pools: 12,
-    async_stack_size: 64 * 1024,
-    async_heap_size: 32 * 1024,
-  })
-  const library = koffi.load(null)
-  // `as` once, here: koffi cannot know the types behind a C prototype.
-  const bind = <F>(prototype: string): F => library.func(prototype) as unknown as F
+  // koffi takes settings only before its first library; whoever comes second finds them made.
+  if (koffi.config().resident_async_pools !== residentCalls) {
+    koffi.config({
+      resident_async_pools: residentCalls,
+      async_stack_size: 64 * 1024,
+      async_heap_size: 32 * 1024,
+    })
+  }
+  return { koffi, library: koffi.load(null) }
+}
+
+/** `as` once, here: koffi cannot know the types behind a C prototype. */
+function binderOf(library: LibraryHandle): <F>(prototype: string) => F {
+  return <F>(prototype: string): F => library.func(prototype) as unknown as F
+}
+
+/**
+ * Binds the calls.
+ * @throws Error with a sentence for the banner where koffi or a call is missing.
+ */
+export async function loadLibc(): Promise<Libc> {
+  const { koffi, library } = await openLibrary()
+  const bind = binderOf(library)
   const bindAsync = <F>(prototype: string): F => {
     const call = library.func(prototype) as unknown as KoffiFunc<(...args: unknown[]) => unknown>
     return call.async as unknown as F

@@ -7,7 +7,7 @@
 import type { EnvConfig } from './config.js'
 import type { ConfigDocument } from './config-document.js'
 import { type SettingPath, showValue } from './config-error.js'
-import type { RawEnv } from './config-schema.js'
+import type { RawEnv } from './config-schema-route.js'
 
 export const emptyEnv: EnvConfig = { set: {}, pass: [] }
 

@@ -7,16 +7,24 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
-import { fallbackPath } from '../cgi/environment.js'
 import { describeListen, longestSocketPath, parseHost } from './address.js'
-import { type Config, defaultConfig, defaultRouteLimits, type ListenAddress } from './config.js'
+import {
+  type Config,
+  defaultConfig,
+  defaultRouteLimits,
+  type ListenAddress,
+  type RouteConfig,
+} from './config.js'
 import { check } from './config-check.js'
 import { ConfigDocument, type ConfigFormat } from './config-document.js'
 import { emptyEnv, readEnv } from './config-env.js'
 import { ConfigError, type SettingPath, type SettingPlace } from './config-error.js'
 import { type ConfigSurroundings, readFolder } from './config-paths.js'
-import { readRouteLimits, readRoutes } from './config-routes.js'
+import { readRouteLimits } from './config-program-route.js'
+import { readRoutes } from './config-routes.js'
 import { configSchema, type RawConfig } from './config-schema.js'
+import { filesOfCommand } from './config-workers.js'
+import { searchPathOf } from './search-path.js'
 
 /** No configuration that people write is longer; a wrong file named with -c may be. */
 const largestFileBytes = 1024 * 1024
@@ -28,8 +36,8 @@ export interface ConfigTextSource {
   /** Absolute folder that relative paths begin at. */
   readonly directory: string
   readonly format: ConfigFormat
-  /** PATH for interpreters without a slash; a fixed safe list when left out. */
-  readonly searchPath?: string
+  /** The server's own variables: programs have some of them, and are found on its PATH. Default: none. */
+  readonly environment?: NodeJS.ProcessEnv
 }
 
 /** A Config and where its addresses were written, for the message when one cannot be had. */
@@ -44,8 +52,8 @@ export interface PlacedConfig {
  * @param path as the user named it; messages show it so
  * @throws ConfigError when it cannot be read or is wrong
  */
-export function parseConfigFile(path: string, searchPath?: string): Config {
-  return readConfigFile(path, searchPath).config
+export function parseConfigFile(path: string, environment?: NodeJS.ProcessEnv): Config {
+  return readConfigFile(path, environment).config
 }
 
 /**
@@ -57,13 +65,13 @@ export function parseConfigText(text: string, source: ConfigTextSource): Config 
 }
 
 /** `parseConfigFile` with the places of the addresses. */
-export function readConfigFile(path: string, searchPath = fallbackPath): PlacedConfig {
+export function readConfigFile(path: string, environment: NodeJS.ProcessEnv = {}): PlacedConfig {
   const absolute = resolve(path)
   const { config, listenPlaces } = readConfigText(readText(path), {
     file: path,
     directory: dirname(absolute),
     format: extname(path).toLowerCase() === '.json' ? 'json' : 'yaml',
-    searchPath,
+    environment,
   })
   return { config: { ...config, hidden: [...config.hidden, absolute] }, listenPlaces }
 }
@@ -89,9 +97,10 @@ function readText(path: string): string {
 }
 
 function readConfigText(text: string, source: ConfigTextSource): PlacedConfig {
-  const { file, directory, format, searchPath = fallbackPath } = source
+  const { file, directory, format, environment = {} } = source
   const document = new ConfigDocument(text, file, format)
-  const surroundings: ConfigSurroundings = { document, directory, searchPath }
+  const searchPath = searchPathOf(emptyEnv, environment)
+  const surroundings: ConfigSurroundings = { document, directory, environment, searchPath }
   const raw = check(document, configSchema, document.value ?? {}, [])
   return {
     config: readConfig(surroundings, raw),
@@ -102,6 +111,10 @@ function readConfigText(text: string, source: ConfigTextSource): PlacedConfig {
 function readConfig(surroundings: ConfigSurroundings, raw: RawConfig): Config {
   const { document } = surroundings
   const standard = defaultConfig
+  const routes = readRoutes(surroundings, raw.routes ?? [], {
+    env: readEnv(document, ['env'], raw.env, emptyEnv),
+    limits: readRouteLimits(raw.limits, defaultRouteLimits),
+  })
   return {
     listen: readListen(surroundings, raw.listen),
     root: raw.root === undefined ? standard.root : readFolder(surroundings, ['root'], raw.root),
@@ -123,13 +136,17 @@ function readConfig(surroundings: ConfigSurroundings, raw: RawConfig): Config {
       keepAliveMs: raw.timeouts?.keepAlive ?? standard.timeouts.keepAliveMs,
       drainMs: raw.timeouts?.drain ?? standard.timeouts.drainMs,
     },
-    routes: readRoutes(surroundings, raw.routes ?? [], {
-      env: readEnv(document, ['env'], raw.env, emptyEnv),
-      limits: readRouteLimits(raw.limits, defaultRouteLimits),
-    }),
-    hidden: standard.hidden,
+    routes,
+    hidden: [...standard.hidden, ...routes.flatMap(programsOf)],
     dev: raw.dev ?? standard.dev,
   }
+}
+
+/** The programs of workers: like scripts, they may lie below the root, and are nobody's to read. */
+function programsOf(route: RouteConfig): readonly string[] {
+  if (route.kind !== 'fastcgi' || route.backend.kind !== 'workers') return []
+  const { command, directory } = route.backend.workers
+  return filesOfCommand(command, directory)
 }
 
 /** The paths of the addresses: `listen` itself, or its items. */

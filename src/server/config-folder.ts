@@ -4,7 +4,14 @@
  * Flags win over a file. Nothing here loads yaml or zod: this is the way of the shortest start.
  */
 import { join, resolve } from 'node:path'
-import { type Config, defaultCgiRoute, defaultConfig, type ListenAddress } from './config.js'
+import type { Address } from '../upstream/address.js'
+import {
+  type Config,
+  defaultCgiRoute,
+  defaultConfig,
+  defaultFastCgiRoute,
+  type ListenAddress,
+} from './config.js'
 import { ConfigError } from './config-error.js'
 import { kindOfFile } from './config-paths.js'
 
@@ -16,10 +23,20 @@ export interface ConfigOverrides {
   readonly root?: string
   /** Folder of scripts for `/cgi-bin/`. */
   readonly cgiBin?: string
+  /** FastCGI applications that run already; each path once. */
+  readonly fastcgi?: readonly FastCgiOverride[]
   readonly dev?: boolean
   readonly processes?: number
   readonly access?: Config['log']['access']
   readonly level?: Config['log']['level']
+}
+
+/** `/app/=unix:/run/app.sock`. */
+export interface FastCgiOverride {
+  /** Begins and ends with `/`. */
+  readonly path: string
+  /** The path of a socket may be relative to the working directory. */
+  readonly address: Address
 }
 
 /**
@@ -58,8 +75,9 @@ export function applyOverrides(config: Config, overrides: ConfigOverrides): Conf
     },
     dev: overrides.dev ?? config.dev,
   }
-  if (overrides.cgiBin === undefined) return changed
-  return withCgiBin(changed, requireFolder(overrides.cgiBin, '--cgi-bin'))
+  const withFlags = (overrides.fastcgi ?? []).reduce(withFastCgi, changed)
+  if (overrides.cgiBin === undefined) return withFlags
+  return withCgiBin(withFlags, requireFolder(overrides.cgiBin, '--cgi-bin'))
 }
 
 /** One address as soon as a flag names a part of it; the other part is that of the first TCP address. */
@@ -77,8 +95,23 @@ function overrideListen(
 function withCgiBin(config: Config, target: string): Config {
   const path = '/cgi-bin/'
   const existing = config.routes.find(route => route.path === path)
-  const route = { ...(existing ?? defaultCgiRoute), path, target, program: false }
+  const settings = existing?.kind === 'cgi' ? existing : defaultCgiRoute
+  const route = { ...settings, path, target, program: false }
   return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
+}
+
+/** The application at this address answers the path, with the other settings of that route if there is one. */
+function withFastCgi(config: Config, { path, address }: FastCgiOverride): Config {
+  const existing = config.routes.find(route => route.path === path)
+  const settings = existing?.kind === 'fastcgi' ? existing : defaultFastCgiRoute
+  const backend = { kind: 'addresses', addresses: [absoluteAddress(address)] } as const
+  const route = { ...settings, path, backend }
+  return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
+}
+
+/** A socket on the command line is where the shell is. */
+function absoluteAddress(address: Address): Address {
+  return address.kind === 'unix' ? { kind: 'unix', path: resolve(address.path) } : address
 }
 
 function requireFolder(given: string, flag: string): string {

@@ -15,7 +15,9 @@ export interface ConfigSurroundings {
   readonly document: ConfigDocument
   /** Absolute folder that relative paths begin at. */
   readonly directory: string
-  /** Folders where interpreters are looked for, with colons between. */
+  /** The server's own variables: programs have some of them, PATH for one. */
+  readonly environment: NodeJS.ProcessEnv
+  /** Folders where programs are looked for, with colons between. */
   readonly searchPath: string
 }
 
@@ -67,6 +69,22 @@ export function readInterpreter(
     `there is no program ${showValue(given)} on PATH`,
     'install it, or write its absolute path without arguments',
   )
+}
+
+/**
+ * Absolute path of a program that is started as it is: a bare name is looked up on the search path.
+ * @throws ConfigError at the value
+ */
+export function readProgram(
+  surroundings: ConfigSurroundings,
+  path: SettingPath,
+  given: string,
+): string {
+  const file = resolve(surroundings.directory, given)
+  if (given.includes('/') && kindOfFile(file) === 'file' && !isProgram(file)) {
+    return surroundings.document.fail(path, `${file} is not executable`, `chmod +x ${file}`)
+  }
+  return readInterpreter(surroundings, path, given)
 }
 
 /**

@@ -4,17 +4,11 @@
  * Kinds that have a shape but no gateway yet are checked and then refused by name, so that a file
  * written for a later version says what it is waiting for. A kind that is built gets its own builder here.
  */
-import {
-  type CgiRouteConfig,
-  defaultCgiRoute,
-  type EnvConfig,
-  type RouteConfig,
-  type RouteLimits,
-} from './config.js'
+import { type CgiRouteConfig, defaultCgiRoute, type RouteConfig } from './config.js'
 import { check } from './config-check.js'
 import type { ConfigDocument } from './config-document.js'
-import { readEnv } from './config-env.js'
 import { describePath, type SettingPath, showValue } from './config-error.js'
+import { readFastCgiRoute } from './config-fastcgi.js'
 import {
   type ConfigSurroundings,
   readCgiTarget,
@@ -22,20 +16,19 @@ import {
   readInterpreter,
 } from './config-paths.js'
 import {
+  type RouteDefaults,
+  readProgramRoute,
+  readProgramTimeouts,
+} from './config-program-route.js'
+import {
   type RawCgiRoute,
-  type RawRouteLimits,
   type RouteKind,
   routeKeys,
   routeKinds,
   routeSchemas,
 } from './config-schema.js'
 import { nearMiss } from './near-miss.js'
-
-/** What the top of the file gives every route. */
-export interface RouteDefaults {
-  readonly env: EnvConfig
-  readonly limits: RouteLimits
-}
+import { faultOfRoutePath, withTrailingSlash } from './route-path.js'
 
 type RawRoute = Readonly<Record<string, unknown>>
 
@@ -63,8 +56,10 @@ export function readRoutes(
         'remove one of the two, or give it another path',
       )
     }
-    if (!('cgi' in shaped)) refuseUnbuilt(document, [...place, kind], `${kind} routes`)
-    routes.push(readCgiRoute(surroundings, place, path, shaped, defaults))
+    if ('cgi' in shaped) routes.push(readCgiRoute(surroundings, place, path, shaped, defaults))
+    else if ('fastcgi' in shaped) {
+      routes.push(readFastCgiRoute(surroundings, place, path, shaped, defaults))
+    } else refuseUnbuilt(document, [...place, kind], `${kind} routes`)
   }
   return routes
 }
@@ -95,30 +90,16 @@ function kindOf(document: ConfigDocument, place: SettingPath, raw: RawRoute): Ro
 
 /** The prefix with its trailing slash. */
 function readRoutePath(document: ConfigDocument, place: SettingPath, given: string): string {
-  const path = given.endsWith('/') ? given : `${given}/`
-  // Requests are compared after decoding and without dot segments: these would never match.
-  if (/[?#%]/.test(path)) {
-    document.fail(
-      place,
-      `expected a path without ?, # and %, got ${showValue(given)}`,
-      'write the path decoded and without a query',
-    )
-  }
-  if (/\/\.{0,2}\//.test(path)) {
-    document.fail(
-      place,
-      `expected a path without empty, . and .. segments, got ${showValue(given)}`,
-      'write for example /cgi-bin/',
-    )
-  }
-  return path
+  const fault = faultOfRoutePath(given)
+  if (fault !== undefined) document.fail(place, fault.problem, fault.remedy)
+  return withTrailingSlash(given)
 }
 
 function refuseUnbuilt(document: ConfigDocument, place: SettingPath, what: string): never {
   return document.failAtKey(
     place,
     `this version of Postern does not run ${what} yet`,
-    'remove it, or use cgi',
+    'remove it, or use cgi or fastcgi',
   )
 }
 
@@ -136,51 +117,19 @@ function readCgiRoute(
   const standard = defaultCgiRoute
   return {
     kind: 'cgi',
-    path,
+    ...readProgramRoute(surroundings, place, path, raw, defaults),
     ...readCgiTarget(surroundings, [...place, 'cgi'], raw.cgi, file =>
       suffixes.some(suffix => file.endsWith(suffix)),
     ),
     interpreters,
     index: raw.index ?? standard.index,
-    env: readEnv(document, [...place, 'env'], raw.env, defaults.env),
-    passAuthorization: raw.passAuthorization ?? standard.passAuthorization,
     preset: raw.preset ?? standard.preset,
     processes: raw.processes ?? standard.processes,
-    queue: {
-      length: raw.queue?.length ?? standard.queue.length,
-      waitMs: raw.queue?.wait ?? standard.queue.waitMs,
-    },
-    timeouts: {
-      firstByteMs: raw.timeouts?.firstByte ?? standard.timeouts.firstByteMs,
-      idleMs: raw.timeouts?.idle ?? standard.timeouts.idleMs,
-      totalMs: raw.timeouts?.total ?? standard.timeouts.totalMs,
-      graceMs: raw.timeouts?.grace ?? standard.timeouts.graceMs,
-    },
+    timeouts: readProgramTimeouts(raw.timeouts),
     symlinks: raw.symlinks ?? standard.symlinks,
-    limits: readRouteLimits(raw.limits, defaults.limits),
-    requestBody: raw.requestBody ?? standard.requestBody,
-    encodedSlash: raw.encodedSlash ?? standard.encodedSlash,
-    ambiguousHeaders: raw.ambiguousHeaders ?? standard.ambiguousHeaders,
     plainOutput: raw.plainOutput ?? standard.plainOutput,
-    decodeChunked: raw.decodeChunked ?? standard.decodeChunked,
-    methods: raw.methods ?? standard.methods,
-    authorize: standard.authorize,
-    sendfile: (raw.sendfile ?? standard.sendfile).map((folder, index) =>
-      readFolder(surroundings, [...place, 'sendfile', index], folder),
-    ),
     cwd:
       raw.cwd === undefined ? standard.cwd : readFolder(surroundings, [...place, 'cwd'], raw.cwd),
-  }
-}
-
-/** The limits of a route on top of those of the file. */
-export function readRouteLimits(raw: RawRouteLimits | undefined, base: RouteLimits): RouteLimits {
-  return {
-    bodyBytes: raw?.body ?? base.bodyBytes,
-    responseHeadBytes: raw?.responseHead ?? base.responseHeadBytes,
-    responseHeaderCount: raw?.responseHeaders ?? base.responseHeaderCount,
-    stderrBytes: raw?.stderr ?? base.stderrBytes,
-    spoolMemoryBytes: raw?.spoolMemory ?? base.spoolMemoryBytes,
   }
 }
 

@@ -1,13 +1,12 @@
 /**
  * The shape of `postern.yaml`: every key and its type.
  *
- * The shape only: what needs the file system or two settings at once is in `config-routes.ts`. A key
- * joins when something uses it. Loaded only when there is a file to check, since zod takes longer to load
- * than a server to start.
+ * The shape only: what needs the file system or two settings at once is in `config-routes.ts` and beside
+ * it. A key joins when something uses it. Loaded only when there is a file to check, since zod takes
+ * longer to load than a server to start.
  */
 import { z } from 'zod'
 import {
-  backendAddress,
   choice,
   count,
   duration,
@@ -19,47 +18,20 @@ import {
   listenAddress,
   map,
   positiveSize,
-  size,
   switched,
   text,
-  variableName,
   whole,
 } from './config-fields.js'
-
-const env = map(
-  {
-    set: z
-      .record(
-        z.string(),
-        z.union([z.string(), z.number(), z.boolean()], expected('text', '"a value"')),
-        expected('a map of names and values', '{ LANG: C.UTF-8 }'),
-      )
-      .optional(),
-    pass: list(variableName, 'a list of variable names', '[TZ]').optional(),
-  },
-  '{ set: { LANG: C.UTF-8 }, pass: [TZ] }',
-)
-
-const routeLimitKeys = {
-  body: size.optional(),
-  responseHead: positiveSize.optional(),
-  responseHeaders: count.optional(),
-  stderr: size.optional(),
-  spoolMemory: size.optional(),
-}
-const routeLimits = map(routeLimitKeys, '{ body: 100MiB }')
-
-const programTimeoutKeys = {
-  firstByte: duration.optional(),
-  idle: duration.optional(),
-  total: duration.optional(),
-  grace: duration.optional(),
-}
-const programTimeouts = map(programTimeoutKeys, '{ firstByte: 60s }')
-const backendTimeouts = map(
-  { connect: duration.optional(), ...programTimeoutKeys },
-  '{ connect: 5s }',
-)
+import { fastCgiRoute } from './config-schema-fastcgi.js'
+import {
+  anyRoute,
+  backendAddresses,
+  backendRoute,
+  backendTimeouts,
+  env,
+  programTimeouts,
+  routeLimitKeys,
+} from './config-schema-route.js'
 
 /** The whole file, except that each route is only known to be a map; `routeSchemas` has the rest. */
 export const configSchema = map(
@@ -110,44 +82,8 @@ export const configSchema = map(
   'listen: 127.0.0.1:8000',
 )
 
-/** What every kind of route understands. */
-const anyRoute = {
-  path: z
-    .string(expected('a path that begins with /', '/cgi-bin/'))
-    .startsWith('/', expected('a path that begins with /', '/cgi-bin/')),
-  env: env.optional(),
-  passAuthorization: switched.optional(),
-  queue: map(
-    {
-      length: whole(0, Number.MAX_SAFE_INTEGER, 256).optional(),
-      wait: duration.optional(),
-    },
-    '{ length: 256, wait: 10s }',
-  ).optional(),
-  limits: routeLimits.optional(),
-  requestBody: choice(['spool', 'stream']).optional(),
-  encodedSlash: choice(['reject', 'decode', 'keep']).optional(),
-  ambiguousHeaders: choice(['drop', 'reject', 'allow']).optional(),
-  decodeChunked: switched.optional(),
-  methods: fullList(
-    z
-      .string(expected('a method', 'GET'))
-      .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, expected('a method', 'GET')),
-    'a list of methods',
-    '[GET, HEAD, POST]',
-  ).optional(),
-  sendfile: list(folder, 'a list of folders', '[files/]').optional(),
-}
-
-/** What routes with a gateway behind an address add. */
-const backendRoute = {
-  ...anyRoute,
-  timeouts: backendTimeouts.optional(),
-  capacity: whole(1, Number.MAX_SAFE_INTEGER, 8).optional(),
-}
-
-const backendAddresses = z.union(
-  [backendAddress, fullList(backendAddress, 'an address or a list of them', 'unix:/run/app.sock')],
+const addresses = z.union(
+  backendAddresses,
   expected('an address or a list of them', 'unix:/run/app.sock'),
 )
 
@@ -175,39 +111,9 @@ export const routeSchemas = {
     },
     '{ path: /cgi-bin/, cgi: cgi-bin/ }',
   ),
-  fastcgi: map(
-    {
-      fastcgi: z.union(
-        [
-          backendAddress,
-          fullList(backendAddress, 'an address or a list of them', 'unix:/run/app.sock'),
-          map(
-            {
-              command: fullList(
-                text('a word', './worker.fcgi'),
-                'a list of words',
-                '[./worker.fcgi]',
-              ),
-              workers: whole(1, 1024, 4).optional(),
-            },
-            '{ command: [./worker.fcgi], workers: 4 }',
-          ),
-        ],
-        expected('an address, a list of them, or a command', 'unix:/run/app.sock'),
-      ),
-      ...backendRoute,
-      root: folder.optional(),
-      index: fileNames.optional(),
-      split: text('a suffix', '.php').optional(),
-      probe: switched.optional(),
-    },
-    '{ path: /app/, fastcgi: unix:/run/app.sock }',
-  ),
-  scgi: map({ scgi: backendAddresses, ...backendRoute }, '{ path: /s/, scgi: 127.0.0.1:4000 }'),
-  uwsgi: map(
-    { uwsgi: backendAddresses, ...backendRoute },
-    '{ path: /u/, uwsgi: unix:/run/uwsgi.sock }',
-  ),
+  fastcgi: fastCgiRoute,
+  scgi: map({ scgi: addresses, ...backendRoute }, '{ path: /s/, scgi: 127.0.0.1:4000 }'),
+  uwsgi: map({ uwsgi: addresses, ...backendRoute }, '{ path: /u/, uwsgi: unix:/run/uwsgi.sock }'),
   wsgi: map(
     {
       wsgi: z
@@ -244,5 +150,3 @@ export const routeKeys: readonly string[] = [
 
 export type RawConfig = z.output<typeof configSchema>
 export type RawCgiRoute = z.output<typeof routeSchemas.cgi>
-export type RawEnv = z.output<typeof env>
-export type RawRouteLimits = z.output<typeof routeLimits>

@@ -7,16 +7,28 @@
  */
 
 import type { CgiRouteConfig } from '../cgi/options.js'
+import type { FastCgiRouteConfig } from '../fastcgi/options.js'
+import type { WorkersConfig } from '../worker/options.js'
 
 export {
   type CgiRouteConfig,
   defaultCgiRoute,
   defaultRouteLimits,
   type EnvConfig,
+  type ProgramRouteConfig,
   type ProgramTimeouts,
   type QueueConfig,
   type RouteLimits,
 } from '../cgi/options.js'
+export {
+  type BackendTimeouts,
+  defaultCapacity,
+  defaultFastCgiRoute,
+} from '../fastcgi/options.js'
+export { defaultWorkers, type WorkersConfig } from '../worker/options.js'
+
+/** Workers of ours behind a fastcgi route, or programs that somebody else runs. */
+export type FastCgiRoute = FastCgiRouteConfig<WorkersConfig>
 
 /** Where to listen. */
 export type ListenAddress =
@@ -47,7 +59,7 @@ export interface ClientTimeouts {
 }
 
 /** A union on `kind`; other kinds join with their gateways. */
-export type RouteConfig = CgiRouteConfig
+export type RouteConfig = CgiRouteConfig | FastCgiRoute
 
 export interface Config {
   readonly listen: readonly ListenAddress[]
@@ -60,9 +72,9 @@ export interface Config {
   readonly limits: ServerLimits
   readonly timeouts: ClientTimeouts
   readonly routes: readonly RouteConfig[]
-  /** Files that are never served as static, the config file for one; absolute. */
+  /** Files that are never served as static: the config file, programs of workers; absolute. */
   readonly hidden: readonly string[]
-  /** Clients on loopback see the cause of a failure. */
+  /** Clients on loopback see the cause of a failure; workers are replaced when their files change. */
   readonly dev: boolean
 }
 

@@ -1,29 +1,51 @@
 /**
  * One configuration shared out among several server processes.
  *
- * Each gets its part of what is counted (programs at once, requests that wait), so that the sum is what
- * the configuration says and not a multiple of it. Pure.
+ * Each gets its part of what is counted (programs at once, workers, requests at an address, requests that
+ * wait), so that the sum is what the configuration says and not a multiple of it. Pure.
  */
-import type { Config, RouteConfig } from './config.js'
+import { type Config, defaultCapacity, type FastCgiRoute, type RouteConfig } from './config.js'
 
 /**
  * The part of process `index` (0 to `parts` - 1). A count below `parts` is rounded up to 1 for each: a
- * process without a place could answer nothing. A queue of 0 stays 0.
+ * process without a place could answer nothing. A count of 0 stays 0.
  */
 export function divideConfig(config: Config, parts: number, index: number): Config {
   return {
     ...config,
     processes: 1,
-    routes: config.routes.map(route => divideRoute(route, parts, index)),
+    routes: config.routes.map(route => divideRoute(route, total => share(total, parts, index))),
   }
 }
 
-function divideRoute(route: RouteConfig, parts: number, index: number): RouteConfig {
-  return {
-    ...route,
-    processes: share(route.processes, parts, index),
-    queue: { ...route.queue, length: share(route.queue.length, parts, index) },
+type Share = (total: number) => number
+
+function divideRoute(route: RouteConfig, part: Share): RouteConfig {
+  const queue = { ...route.queue, length: part(route.queue.length) }
+  switch (route.kind) {
+    case 'cgi':
+      return { ...route, queue, processes: part(route.processes) }
+    case 'fastcgi':
+      return { ...route, queue, ...divideBackend(route, part) }
+    default:
+      return route satisfies never
   }
+}
+
+/** An address is shared by all processes; a worker belongs to one of them, with its whole capacity. */
+function divideBackend(
+  { backend, capacity, probe }: FastCgiRoute,
+  part: Share,
+): Pick<FastCgiRoute, 'backend' | 'capacity'> {
+  if (backend.kind === 'addresses') {
+    // What a probe says is known only later, to each process alone.
+    if (capacity === undefined && probe) return { backend, capacity }
+    return { backend, capacity: part(capacity ?? defaultCapacity) }
+  }
+  const { count } = backend.workers
+  const { min, max, spare, idleMs } = count
+  const divided = { min: part(min), max: part(max), spare: part(spare), idleMs }
+  return { capacity, backend: { ...backend, workers: { ...backend.workers, count: divided } } }
 }
 
 /** The first processes take one more when the total does not divide. */

@@ -14,7 +14,7 @@ import { formatCombined, formatJson } from './access-log.js'
 import { answerBrokenRequest, refuseConnect } from './broken-request.js'
 import type { Config, ListenAddress } from './config.js'
 import { exchange, type Site } from './exchange.js'
-import { createFiles, createMounts, createSender, type Mount } from './mounts.js'
+import { createFiles, createMounts, createSender, type Mount, startWorkers } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
 import { removeStaleSocket } from './unix-socket.js'
@@ -26,6 +26,8 @@ export interface ServerDependencies {
   readonly access: (line: string) => void
   /** The environment that programs' allow-listed variables come from; default: our own. */
   readonly environment?: NodeJS.ProcessEnv
+  /** Breaks off a start: what waits for workers to be ready need not be waited for. */
+  readonly signal?: AbortSignal
 }
 
 export interface RunningServer {
@@ -35,20 +37,24 @@ export interface RunningServer {
   close(): Promise<void>
   /** Ends every program at once. */
   kill(): void
+  /** Replaces the workers of all routes, one by one and without losing a request; settles when all are new. */
+  reload(): Promise<void>
 }
 
 /**
- * Opens the sockets of a config.
- * @throws the system's error (EADDRINUSE, EACCES…) when one cannot be opened; the others are closed again
+ * Starts the workers of a config and, when all are ready, opens its sockets.
+ * @throws StartFailure when a worker never becomes ready; the reason of `signal`; the system's error (EADDRINUSE, EACCES…) when a
+ * socket cannot be opened. What had been started is ended again
  */
 export async function startServer(
   config: Config,
   dependencies: ServerDependencies,
 ): Promise<RunningServer> {
-  const { log, spawner, access, environment = hostEnvironment() } = dependencies
-  const mounts = createMounts(config, { spawner, log, environment })
+  const { log, spawner, access, environment = hostEnvironment(), signal } = dependencies
+  const mounts = await createMounts(config, { spawner, log, environment })
   const service = new Service(config, mounts, log, access)
   const servers: Server[] = []
+  await startWorkers(mounts, signal)
   try {
     const addresses: string[] = []
     for (const address of config.listen) {
@@ -61,9 +67,10 @@ export async function startServer(
       addresses,
       close: () => service.close(servers),
       kill: () => service.kill(),
+      reload: () => service.reload(),
     }
   } catch (error) {
-    for (const server of servers) server.close()
+    await service.close(servers)
     throw error
   }
 }
@@ -140,6 +147,10 @@ class Service {
     await settledWithin(this.#inFlight, 1_000)
     for (const server of servers) server.closeAllConnections()
     await Promise.all(closed)
+  }
+
+  async reload(): Promise<void> {
+    await Promise.all(this.#mounts.map(({ workers }) => workers?.reload()))
   }
 
   kill(): void {

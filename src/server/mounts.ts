@@ -1,7 +1,8 @@
 /**
  * From the config to what answers: the only place that knows which kinds of routes there are.
  *
- * A new kind is a new case of the switch. What is made here lives until `close`.
+ * A new kind is a new case of the switch; what only some configurations need is imported there. What is
+ * made here lives until `close`.
  */
 import { dirname } from 'node:path'
 import { fromText } from '../byte-string.js'
@@ -11,7 +12,7 @@ import type { Logger } from '../log.js'
 import type { Spawner } from '../process/spawner.js'
 import { createStaticFiles, type StaticFiles } from '../static/files.js'
 import { serverSoftware } from '../version.js'
-import type { Config, RouteConfig } from './config.js'
+import type { CgiRouteConfig, Config, RouteConfig } from './config.js'
 
 /** A gateway below a path prefix. */
 export interface Mount {
@@ -19,6 +20,19 @@ export interface Mount {
   readonly path: string
   readonly gateway: Gateway
   readonly encodedSlash: 'reject' | 'decode' | 'keep'
+  /** Workers of ours behind the gateway; its `close` and `kill` end them as well. */
+  readonly workers?: WorkerGroup
+}
+
+/** Workers of one route, seen from the server. */
+export interface WorkerGroup {
+  /**
+   * Settles when as many as are wanted at least are ready.
+   * @throws StartFailure with a line for the user when one never is
+   */
+  start(): Promise<void>
+  /** Replaces them one by one, the replacement first; settles when all are new. */
+  reload(): Promise<void>
 }
 
 export interface MountDependencies {
@@ -28,37 +42,77 @@ export interface MountDependencies {
   readonly environment: NodeJS.ProcessEnv
 }
 
-/** The gateways of a config, in its order. */
-export function createMounts(config: Config, dependencies: MountDependencies): Mount[] {
-  return config.routes.map(route => ({
-    path: route.path,
-    gateway: createGateway(route, config, dependencies),
-    encodedSlash: route.encodedSlash,
-  }))
+/** The gateways of a config, in its order; no worker is started yet. */
+export async function createMounts(
+  config: Config,
+  dependencies: MountDependencies,
+): Promise<Mount[]> {
+  return await Promise.all(
+    config.routes.map(async route => {
+      const { path, encodedSlash } = route
+      return { path, encodedSlash, ...(await createGateway(route, config, dependencies)) }
+    }),
+  )
+}
+
+/**
+ * Starts the workers of all routes at once; settles when all are ready.
+ * @throws StartFailure of the first that fails, or the reason of the signal; what had been started is gone
+ * then
+ */
+export async function startWorkers(
+  mounts: readonly Mount[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const kill = (): void => {
+    for (const { gateway } of mounts) gateway.kill()
+  }
+  signal?.addEventListener('abort', kill, { once: true })
+  try {
+    signal?.throwIfAborted()
+    await Promise.all(mounts.map(({ workers }) => workers?.start()))
+    signal?.throwIfAborted()
+  } catch (error) {
+    kill()
+    await Promise.all(mounts.map(({ gateway }) => gateway.close()))
+    throw signal?.aborted === true ? signal.reason : error
+  } finally {
+    signal?.removeEventListener('abort', kill)
+  }
 }
 
 function createGateway(
   route: RouteConfig,
   config: Config,
   dependencies: MountDependencies,
-): Gateway {
+): Promise<Pick<Mount, 'gateway' | 'workers'>> | Pick<Mount, 'gateway'> {
   switch (route.kind) {
     case 'cgi':
-      return new CgiGateway({
-        route,
-        documentRoot: fromText(
-          config.root ?? (route.program ? dirname(route.target) : route.target),
-        ),
-        serverName: config.serverName,
-        serverSoftware,
-        clientBodyMs: config.timeouts.bodyMs,
-        spawner: dependencies.spawner,
-        log: dependencies.log,
-        hostEnvironment: dependencies.environment,
-      })
+      return { gateway: createCgiGateway(route, config, dependencies) }
+    case 'fastcgi':
+      return import('./fastcgi-mount.js').then(({ createFastCgiMount }) =>
+        createFastCgiMount(route, config, dependencies),
+      )
     default:
-      return route.kind satisfies never
+      return route satisfies never
   }
+}
+
+function createCgiGateway(
+  route: CgiRouteConfig,
+  config: Config,
+  { spawner, log, environment }: MountDependencies,
+): Gateway {
+  return new CgiGateway({
+    route,
+    documentRoot: fromText(config.root ?? (route.program ? dirname(route.target) : route.target)),
+    serverName: config.serverName,
+    serverSoftware,
+    clientBodyMs: config.timeouts.bodyMs,
+    spawner,
+    log,
+    hostEnvironment: environment,
+  })
 }
 
 /** Sends files that a gateway has allowed; knows no root. */
@@ -72,7 +126,14 @@ export function createFiles(config: Config): StaticFiles | undefined {
   return createStaticFiles({
     root: config.root,
     index: config.index,
-    hiddenDirectories: config.routes.map(route => route.target),
+    hiddenDirectories: config.routes.flatMap(route => (route.kind === 'cgi' ? [route.target] : [])),
     hiddenFiles: config.hidden,
+    hiddenSources: config.routes.flatMap(sourcesOf),
   })
+}
+
+/** L-12: what a route runs by its suffix is never sent, under whatever URL. */
+function sourcesOf(route: RouteConfig) {
+  if (route.kind !== 'fastcgi' || route.root === undefined || route.split === undefined) return []
+  return [{ directory: route.root, suffix: route.split }]
 }

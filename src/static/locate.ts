@@ -23,6 +23,15 @@ export interface FileTreeOptions {
   readonly hiddenDirectories: readonly string[]
   /** Absolute files that are never found. */
   readonly hiddenFiles: readonly string[]
+  /** Files that are programs by their name; default: none. */
+  readonly hiddenSources?: readonly HiddenSources[]
+}
+
+/** What a route runs: files below `directory` whose names end in `suffix`, in any case (L-12). */
+export interface HiddenSources {
+  /** Absolute. */
+  readonly directory: string
+  readonly suffix: string
 }
 
 /** A regular file, open for reading; who gets it closes `fd`. */
@@ -36,6 +45,7 @@ export interface OpenFile {
 interface Places {
   readonly root: ByteString
   readonly hidden: readonly ByteString[]
+  readonly sources: readonly HiddenSources[]
 }
 
 /** How long a deployment that moves a symbolic link may go unnoticed. */
@@ -50,14 +60,19 @@ export class FileTree {
   readonly #root: ByteString
   readonly #index: readonly ByteString[]
   readonly #hidden: readonly ByteString[]
+  readonly #sources: readonly HiddenSources[]
   #places: Promise<Places> | undefined
   #placesSince = 0
 
   constructor(options: FileTreeOptions) {
-    const { root, index, hiddenDirectories, hiddenFiles } = options
+    const { root, index, hiddenDirectories, hiddenFiles, hiddenSources = [] } = options
     this.#root = absolute(root)
     this.#index = index.map(fromText)
     this.#hidden = [...hiddenDirectories, ...hiddenFiles].map(absolute)
+    this.#sources = hiddenSources.map(({ directory, suffix }) => ({
+      directory: absolute(directory),
+      suffix: fromText(suffix).toLowerCase(),
+    }))
   }
 
   /**
@@ -78,7 +93,9 @@ export class FileTree {
 
   async #open(path: ByteString): Promise<OpenFile | 'directory'> {
     const asked = prefix(this.#root) + path
-    if (isInAny(asked, this.#hidden)) throw new GatewayError('NOT_FOUND')
+    if (isInAny(asked, this.#hidden) || isSource(asked, this.#sources)) {
+      throw new GatewayError('NOT_FOUND')
+    }
     const real = await realBytes(asked).catch(refuse)
     if (!(await this.#mayBeSent(real, path))) throw new GatewayError('NOT_FOUND')
     return await openFile(real)
@@ -88,9 +105,11 @@ export class FileTree {
     let places = await this.#realPlaces()
     // The root itself may be a link that has just been moved.
     if (!isIn(real, places.root)) places = await this.#lookUpPlaces()
-    const { root, hidden } = places
+    const { root, hidden, sources } = places
     if (!isIn(real, root) || hasHiddenName(real.slice(prefix(root).length))) return false
-    return !isInAny(real, hidden) && !isInAny(prefix(root) + path, hidden)
+    const asked = prefix(root) + path
+    if (isInAny(real, hidden) || isInAny(asked, hidden)) return false
+    return !isSource(real, sources) && !isSource(asked, sources)
   }
 
   #realPlaces(): Promise<Places> {
@@ -105,10 +124,18 @@ export class FileTree {
   }
 
   async #resolvePlaces(): Promise<Places> {
-    const [root = this.#root, ...hidden] = await Promise.all(
-      [this.#root, ...this.#hidden].map(place => realBytes(place).catch(() => place)),
-    )
-    return { root, hidden }
+    const real = (place: ByteString): Promise<ByteString> => realBytes(place).catch(() => place)
+    const [root, hidden, sources] = await Promise.all([
+      real(this.#root),
+      Promise.all(this.#hidden.map(real)),
+      Promise.all(
+        this.#sources.map(async ({ directory, suffix }) => ({
+          directory: await real(directory),
+          suffix,
+        })),
+      ),
+    ])
+    return { root, hidden, sources }
   }
 }
 
@@ -160,6 +187,14 @@ function isHiddenName(path: ByteString, start: number, end: number): boolean {
 
 function isInAny(path: ByteString, places: readonly ByteString[]): boolean {
   return places.some(place => isIn(path, place))
+}
+
+/** No file system that folds case gives away what the route would have run. */
+function isSource(path: ByteString, sources: readonly HiddenSources[]): boolean {
+  return sources.some(
+    ({ directory, suffix }) =>
+      isIn(path, directory) && path.slice(-suffix.length).toLowerCase() === suffix,
+  )
 }
 
 function isIn(path: ByteString, place: ByteString): boolean {

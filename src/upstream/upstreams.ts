@@ -6,29 +6,17 @@
  * bounds of `queue`. Least busy first. One that fails is left out for a while (passive ejection), longer
  * each time, then tried with one request. Knows no protocol; takes the clock as an argument.
  */
-import type { Address } from './address.js'
+import { GatewayError } from '../errors.js'
+import type { LeaveSignal } from '../gateway.js'
+import { Alarm } from './alarm.js'
+import { Ejected } from './ejected.js'
+import { FreePlaces } from './free-places.js'
+import type { Change } from './health.js'
+import { Line } from './line.js'
+import { Member } from './member.js'
+import type { Lease, Outcome, Upstream, UpstreamOptions } from './upstream.js'
 
-/** How a request ended, as far as it says something about the program. */
-export type Outcome =
-  /** It answered, whatever the answer was; or nothing is known against it. */
-  | 'answered'
-  /** No connection, or one that broke: counts against it. */
-  | 'failed'
-  /** It said that it is overloaded: left out for a moment. */
-  | 'overloaded'
-  /** A time limit passed: counts against it, and its owner is told. */
-  | 'stuck'
-
-/** What there is to know about a program that is added. */
-export interface UpstreamOptions {
-  readonly address: Address
-  /** Requests at once, 1 or more. */
-  readonly capacity: number
-  /** In log lines; default: the address. */
-  readonly name?: string
-  /** Called when a request that it had is over, with what the request was (for the log). */
-  readonly onReleased?: (outcome: Outcome, request: string) => void
-}
+export type { Lease, Outcome, Upstream, UpstreamOptions } from './upstream.js'
 
 export interface UpstreamsOptions {
   readonly queue: { readonly length: number; readonly waitMs: number }
@@ -42,19 +30,222 @@ export interface UpstreamsOptions {
   readonly now?: () => number
 }
 
-/** One program. */
-export interface Upstream {
-  readonly address: Address
-  readonly name: string
-  /** Requests at once; may change when the program has been asked. */
-  capacity: number
-  /** Requests that it has now. */
-  readonly active: number
-}
+export class Upstreams {
+  readonly #options: UpstreamsOptions
+  readonly #now: () => number
+  readonly #members = new Set<Member>()
+  /** The ejected ones among them. */
+  readonly #out = new Ejected()
+  readonly #free = new FreePlaces<Member>()
+  readonly #line = new Line<Lease>()
+  #active = 0
+  #turn = 0
+  #closed = false
+  /** One for all who wait: their limits of time and the returns of ejected programs. */
+  readonly #alarm: Alarm
 
-/** The right to send one request to a program. */
-export interface Lease {
-  readonly upstream: Upstream
-  /** Gives the place back; further calls do nothing. `request` says what it was, for the owner's log. */
-  release(outcome: Outcome, request?: string): void
+  constructor(options: UpstreamsOptions) {
+    this.#options = options
+    this.#now = options.now ?? (() => performance.now())
+    this.#alarm = new Alarm(this.#now, this.#wake)
+  }
+
+  /** Requests at programs, those that were removed included. */
+  get active(): number {
+    return this.#active
+  }
+
+  /** Requests in line. */
+  get waiting(): number {
+    return this.#line.length
+  }
+
+  get members(): readonly Upstream[] {
+    return [...this.#members]
+  }
+
+  /** One more program; the line moves on. @throws RangeError for a capacity that is not a whole number from 1 */
+  add(options: UpstreamOptions): Upstream {
+    const member = new Member(options, this.#capacityChanged)
+    member.turn = ++this.#turn
+    this.#members.add(member)
+    this.#capacityChanged(member)
+    return member
+  }
+
+  /** Gives it no more requests; settles when those that it has are over. */
+  remove(upstream: Upstream): Promise<void> {
+    if (!(upstream instanceof Member)) return Promise.resolve()
+    const left = upstream.leave()
+    if (!this.#members.delete(upstream)) return left
+    this.#out.delete(upstream)
+    this.#free.moved(upstream, false)
+    this.#pardonOnly()
+    this.#refuseHopeless()
+    this.#serve()
+    return left
+  }
+
+  /**
+   * A place at the least busy program, at once or when it is our turn; `tried` are programs that it must not be.
+   * @throws GatewayError QUEUE_FULL, QUEUE_TIMEOUT, DRAINING, CLIENT_LEFT when the signal is aborted, and
+   * UPSTREAMS_EJECTED when no program is left to wait for (never with `supplied`: another will come)
+   */
+  enter(signal: LeaveSignal, tried?: ReadonlySet<Upstream>): Lease | Promise<Lease> {
+    if (this.#closed) throw new GatewayError('DRAINING')
+    if (signal.aborted) throw new GatewayError('CLIENT_LEFT')
+    this.#bringBack()
+    const member = this.#free.best(tried)
+    return member === undefined ? this.#wait(signal, tried) : this.#lend(member)
+  }
+
+  /** Whether there is a program that was not tried and is not ejected, busy or not. */
+  hasOther(tried: ReadonlySet<Upstream>): boolean {
+    this.#bringBack()
+    return this.#hasOther(tried)
+  }
+
+  /** Refuses everybody in line and everybody to come; requests at programs go on. */
+  close(): void {
+    this.#closed = true
+    this.#alarm.stop()
+    this.#line.refuse(
+      () => true,
+      () => new GatewayError('DRAINING'),
+    )
+  }
+
+  readonly #capacityChanged = (member: Member): void => {
+    this.#free.moved(member, member.isFree)
+    this.#serve()
+  }
+
+  #hasOther(tried: ReadonlySet<Upstream> | undefined): boolean {
+    if (tried === undefined || tried.size === 0) return this.#out.size < this.#members.size
+    for (const member of this.#members) {
+      if (!tried.has(member) && !this.#out.has(member)) return true
+    }
+    return false
+  }
+
+  #wait(signal: LeaveSignal, tried: ReadonlySet<Upstream> | undefined): Promise<Lease> {
+    const { queue, supplied, onWaiting } = this.#options
+    if (supplied !== true && !this.#hasOther(tried)) {
+      throw new GatewayError('UPSTREAMS_EJECTED', this.#whyNone())
+    }
+    if (this.#line.length >= queue.length) {
+      throw new GatewayError('QUEUE_FULL', `${this.#active} run and ${queue.length} wait.`)
+    }
+    const deadline = queue.waitMs > 0 ? this.#now() + queue.waitMs : Number.POSITIVE_INFINITY
+    const lease = this.#line.join(signal, tried, deadline)
+    this.#arm()
+    onWaiting?.(this.#line.length)
+    return lease
+  }
+
+  #lend(member: Member): Lease {
+    const ticket = member.health.begin()
+    member.turn = ++this.#turn
+    member.active++
+    this.#active++
+    this.#free.moved(member, member.isFree)
+    let held = true
+    return {
+      upstream: member,
+      release: (outcome, request = '') => {
+        if (!held) return
+        held = false
+        this.#release(member, ticket, outcome, request)
+      },
+    }
+  }
+
+  #release(member: Member, ticket: number, outcome: Outcome, request: string): void {
+    member.active--
+    this.#active--
+    const change = this.#judge(member, ticket, outcome)
+    this.#free.moved(member, member.isFree)
+    member.settleIfIdle()
+    if (change !== undefined) this.#tellHealth(member, change)
+    // Before the line moves on: an owner that removes a stuck program here keeps the next request from it.
+    member.onReleased?.(outcome, request)
+    this.#serve()
+  }
+
+  #judge(member: Member, ticket: number, outcome: Outcome): Change {
+    const { health } = member
+    if (outcome === 'answered' && health.standing === 'in') return undefined
+    // Without another one, each request is tried and gets its own answer.
+    if (this.#members.size === 1 || !this.#members.has(member)) return undefined
+    const change = health.judge(outcome, ticket, this.#now())
+    if (change !== 'ejected') return change
+    this.#out.add(member)
+    this.#refuseHopeless()
+    return change
+  }
+
+  #tellHealth(member: Member, change: 'ejected' | 'back'): void {
+    const forMs = change === 'back' ? 0 : member.health.until - this.#now()
+    this.#options.onHealth?.(member, change, forMs)
+  }
+
+  /** Those whose time has come may be tried with one request each. */
+  #bringBack(): void {
+    if (this.#out.size === 0) return
+    const due = this.#out.takeDue(this.#now())
+    if (due.length === 0) return
+    for (const member of due) {
+      member.health.halfOpen()
+      this.#free.moved(member, member.isFree)
+    }
+    this.#serve()
+  }
+
+  /** The only one left is never ejected. */
+  #pardonOnly(): void {
+    if (this.#members.size !== 1) return
+    const [only] = this.#members
+    if (only?.health.pardon() !== 'back') return
+    this.#out.delete(only)
+    this.#free.moved(only, only.isFree)
+    this.#tellHealth(only, 'back')
+  }
+
+  /** Gives free places to those in line. */
+  #serve(): void {
+    if (this.#line.length === 0) return
+    this.#line.serve(tried => {
+      if (this.#free.size === 0) return undefined
+      const member = this.#free.best(tried)
+      return member === undefined ? null : this.#lend(member)
+    })
+    this.#arm()
+  }
+
+  #refuseHopeless(): void {
+    if (this.#options.supplied === true || this.#line.length === 0) return
+    this.#line.refuse(
+      waiter => !this.#hasOther(waiter.tried),
+      () => new GatewayError('UPSTREAMS_EJECTED', this.#whyNone()),
+    )
+  }
+
+  #whyNone(): string {
+    return `${this.#out.size} of ${this.#members.size} are left out after failures.`
+  }
+
+  #arm(): void {
+    const { first } = this.#line
+    if (first !== undefined) this.#alarm.set(Math.min(first.deadline, this.#out.next))
+  }
+
+  readonly #wake = (): void => {
+    this.#bringBack()
+    const now = this.#now()
+    this.#line.refuse(
+      waiter => waiter.deadline <= now,
+      () => new GatewayError('QUEUE_TIMEOUT', `It waited ${this.#options.queue.waitMs} ms.`),
+    )
+    this.#arm()
+  }
 }

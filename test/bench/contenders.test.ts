@@ -5,10 +5,11 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { until } from '../../bench/child.js'
-import { contenders, type RunningServer } from '../../bench/contenders.js'
+import { contenders } from '../../bench/contenders.js'
 import { allProcesses, treeOf } from '../../bench/process-tree.js'
 import { type Row, rows } from '../../bench/rows.js'
 import { ask } from '../../bench/same-answer.js'
+import type { RunningServer } from '../../bench/server.js'
 import { buildSite, type Site } from '../../bench/site.js'
 import { peer } from '../support/peers.js'
 

@@ -134,6 +134,25 @@ t.test('the load generator', async t => {
     t.match(report, { errors: 0, wrong: 0 })
   })
 
+  t.test('a client that waits while others are served is counted as starved', async t => {
+    let first: Socket | undefined
+    const report = await load(
+      t,
+      socket => {
+        first ??= socket
+        if (socket !== first) socket.write(lengthAnswer)
+        else setTimeout(() => socket.write(lengthAnswer), 300)
+      },
+      { clients: 3 },
+    )
+    t.match(report, { errors: 0, drained: 3, starved: 1 })
+  })
+
+  t.test('clients that get the same are not starved, however little it is', async t => {
+    const report = await load(t, socket => setTimeout(() => socket.write(lengthAnswer), 300))
+    t.match(report, { requests: 0, drained: 2, starved: 0 })
+  })
+
   t.test('the latency of a request that outlives the time is not lost', async t => {
     const report = await load(t, socket => setTimeout(() => socket.write(lengthAnswer), 500))
     t.match(report, { requests: 0, drained: 2, errors: 0 })

@@ -21,6 +21,7 @@ const quiet: Sample = {
   p99Ms: 20,
   errors: 0,
   wrong: 0,
+  starved: 0,
   cpuPer1000: 0.5,
   machineCpuPer1000: 0.6,
   foreignCpu: 0.02,
@@ -127,6 +128,14 @@ t.test('a table with foreign work beside it says that it is no comparison', asyn
     render({ series: [{ server: 'go', side: 'peer', peakMiB: 9, samples }] })
   t.match(go([busy, quiet, busy]), /Not comparable.*during go\./)
   t.notMatch(go([busy, quiet, quiet]), 'Not comparable')
+})
+
+t.test('a server that serves some clients only is named, with how many it left', async t => {
+  const starving = { ...quiet, starved: 14 }
+  const nginx = (samples: Sample[]) =>
+    render({ series: [{ server: 'nginx', side: 'peer', peakMiB: 9, samples }] })
+  t.match(nginx([starving, quiet, starving]), /Starving.*nginx left 14 of 16 clients/)
+  t.notMatch(nginx([starving, quiet, quiet]), 'Starving')
 })
 
 t.test('the facts of the machine are in the report', async t => {

@@ -16,6 +16,18 @@ t.test('what is read', async t => {
     [['--config', '2024'], { ...nothing, config: '2024' }],
     [['--root', 'r', '--cgi-bin', 'c'], { ...nothing, overrides: { root: 'r', cgiBin: 'c' } }],
     [['--dev', '.'], { ...nothing, directory: '.', overrides: { dev: true } }],
+    [
+      ['--fastcgi', '/app=unix:run/a=b.sock', '--fastcgi=/b/c/=tcp:[::1]:9000'],
+      {
+        ...nothing,
+        overrides: {
+          fastcgi: [
+            { path: '/app/', address: { kind: 'unix', path: 'run/a=b.sock' } },
+            { path: '/b/c/', address: { kind: 'tcp', host: '::1', port: 9000 } },
+          ],
+        },
+      },
+    ],
     [['--processes', '2'], { ...nothing, overrides: { processes: 2 } }],
     [
       ['--log-access', 'off', '--log-level', 'debug'],
@@ -25,6 +37,38 @@ t.test('what is read', async t => {
     t.same(readFlags(words, '1.2.3'), flags, words.join(' '))
   }
 })
+
+const mountExamples =
+  'write for example --fastcgi /app/=unix:/run/app.sock or --fastcgi /app/=127.0.0.1:9000'
+
+const mountMistakes = [
+  [['--fastcgi', ''], `--fastcgi: expected /prefix/=ADDRESS, got nothing; ${mountExamples}`],
+  [['--fastcgi', '/a'], `--fastcgi: expected /prefix/=ADDRESS, got "/a"; ${mountExamples}`],
+  [
+    ['--fastcgi', '/a/=./worker'],
+    `--fastcgi: expected /prefix/=ADDRESS, got "/a/=./worker"; ${mountExamples}`,
+  ],
+  [
+    ['--fastcgi', '/a/=localhost:0'],
+    `--fastcgi: expected /prefix/=ADDRESS, got "/a/=localhost:0"; ${mountExamples}`,
+  ],
+  [
+    ['--fastcgi', 'a=h:1'],
+    '--fastcgi: expected a path that begins with /, got "a"; write for example /app/',
+  ],
+  [
+    ['--fastcgi', '/a%20=h:1'],
+    '--fastcgi: expected a path without ?, # and %, got "/a%20"; write the path decoded and without a query',
+  ],
+  [
+    ['--fastcgi', '/a/..=h:1'],
+    '--fastcgi: expected a path without empty, . and .. segments, got "/a/.."; write for example /cgi-bin/',
+  ],
+  [
+    ['--fastcgi', '/a=h:1', '--fastcgi', '/a/=h:2'],
+    '--fastcgi: /a/ is there twice; remove one of the two',
+  ],
+] as const
 
 t.test('what is refused', async t => {
   const notBuilt = 'leave it out, or run the program as CGI with --cgi-bin'
@@ -82,7 +126,8 @@ t.test('what is refused', async t => {
       ['run', 'x.cgi'],
       'run: the command run is not built yet; postern serve is; for a folder of this name write ./run',
     ],
-    ...['fastcgi', 'scgi', 'uwsgi', 'proxy', 'wsgi'].map(
+    ...mountMistakes,
+    ...['scgi', 'uwsgi', 'proxy', 'wsgi'].map(
       kind =>
         [
           [`--${kind}`, '/x/=127.0.0.1:1'],

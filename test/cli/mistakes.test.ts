@@ -42,8 +42,8 @@ t.test('flags and words', async t => {
   await refuses(
     t,
     path,
-    ['bench'],
-    'postern: bench: the command bench is not built yet; postern serve is; for a folder of this name write ./bench',
+    ['check'],
+    'postern: check: the command check is not built yet; postern serve is; for a folder of this name write ./check',
   )
   await refuses(
     t,

@@ -289,25 +289,9 @@ refuses('kinds of routes', [
 ])
 
 const notYet = (place: string, what: string): string =>
-  `postern.yaml:${place}: this version of Postern does not run ${what} yet; remove it, or use cgi`
+  `postern.yaml:${place}: this version of Postern does not run ${what} yet; remove it, or use cgi or fastcgi`
 
 refuses('kinds that have a shape and no gateway yet are named', [
-  [
-    'routes: [{ path: /a, fastcgi: "unix:/run/app.sock", capacity: 8 }]',
-    notYet('1:22: routes[0].fastcgi', 'fastcgi routes'),
-  ],
-  [
-    'routes: [{ path: /a, fastcgi: ["unix:/run/app.sock", "tcp:h:1"] }]',
-    notYet('1:22: routes[0].fastcgi', 'fastcgi routes'),
-  ],
-  [
-    'routes: [{ path: /a, fastcgi: { command: [./w], workers: 4 } }]',
-    notYet('1:22: routes[0].fastcgi', 'fastcgi routes'),
-  ],
-  [
-    'routes: [{ path: /a, fastcgi: "h:1", root: /srv/php, index: index.php, split: .php, timeouts: { connect: 5s } }]',
-    notYet('1:22: routes[0].fastcgi', 'fastcgi routes'),
-  ],
   ['routes: [{ path: /a, scgi: 127.0.0.1:4000 }]', notYet('1:22: routes[0].scgi', 'scgi routes')],
   [
     'routes: [{ path: /a, uwsgi: "unix:/run/u.sock" }]',
@@ -327,7 +311,7 @@ refuses('kinds that have a shape and no gateway yet are named', [
 refuses('their shape is checked first', [
   [
     'routes: [{ path: /a, fastcgi: { command: [./w], workers: many } }]',
-    'postern.yaml:1:58: routes[0].fastcgi.workers: expected an integer from 1 to 1024, got "many"; write for example 4',
+    'postern.yaml:1:58: routes[0].fastcgi.workers: expected a number of workers, or a map with min and max, got "many"; write for example 4',
   ],
   [
     'routes: [{ path: /a, fastcgi: [app.sock] }]',
@@ -382,7 +366,7 @@ refuses(
 refuses('the earliest mistake of a route is the one told', [
   [
     'routes:\n  - path: /a\n    cgi: cgi-bin\n    zzz: 1\n    processes: no\n    queue: 3',
-    'postern.yaml:4:5: routes[0].zzz: unknown key; the keys here are cgi, path, env, passAuthorization, queue, limits, requestBody, encodedSlash, ambiguousHeaders, decodeChunked, methods, sendfile, interpreters, warm, index, preset, processes, timeouts, symlinks, plainOutput, cwd',
+    'postern.yaml:4:5: routes[0].zzz: unknown key; the keys here are cgi, path, env, passAuthorization, queue, limits, requestBody, encodedSlash, ambiguousHeaders, decodeChunked, methods, sendfile, authorize, interpreters, warm, index, preset, processes, timeouts, symlinks, plainOutput, cwd',
   ],
 ])
 

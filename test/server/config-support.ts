@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { CgiRouteConfig, Config } from '../../src/server/config.js'
+import type { CgiRouteConfig, Config, FastCgiRoute } from '../../src/server/config.js'
 import type { ConfigFormat } from '../../src/server/config-document.js'
 import { ConfigError } from '../../src/server/config-error.js'
 import { parseConfigText } from '../../src/server/config-file.js'
@@ -13,8 +13,10 @@ import { parseConfigText } from '../../src/server/config-file.js'
 export interface ConfigFolder {
   readonly path: string
   parse(text: string, format?: ConfigFormat): Config
-  /** The first route of a text. */
+  /** The first route of a text, a cgi route. */
   route(text: string): CgiRouteConfig
+  /** The first route of a text, a fastcgi route. */
+  fastCgiRoute(text: string): FastCgiRoute
   /** The message for a text that must be refused, with the folder's path as `DIR`. */
   refusal(text: string, format?: ConfigFormat): string
 }
@@ -37,14 +39,19 @@ export function configFolder(t: Test): ConfigFolder {
       file: 'postern.yaml',
       directory: path,
       format,
-      searchPath: join(path, 'bin'),
+      environment: { PATH: join(path, 'bin') },
     })
   return {
     path,
     parse,
     route: text => {
       const [route] = parse(text).routes
-      if (route === undefined) throw new Error('the text has no route')
+      if (route?.kind !== 'cgi') throw new Error('the text has no cgi route')
+      return route
+    },
+    fastCgiRoute: text => {
+      const [route] = parse(text).routes
+      if (route?.kind !== 'fastcgi') throw new Error('the text has no fastcgi route')
       return route
     },
     refusal: (text, format) => {

@@ -1,0 +1,268 @@
+/**
+ * One connection to an application: records of several requests out, records to the request they belong to
+ * in (FastCGI §3).
+ *
+ * Knows ids and streams, no HTTP; whose turn it is to use it is `connections.ts`. What grows: the requests
+ * on it, bounded by whoever begins them. Bytes are not collected here: who writes waits for `drained`, who
+ * cannot take more pauses the connection.
+ */
+import { GatewayError } from '../errors.js'
+import { type Address, describeAddress } from '../upstream/address.js'
+import {
+  encodeAbortRequest,
+  type FcgiRecord,
+  headerBytes,
+  paddingFor,
+  recordType,
+  writeHeader,
+} from './record.js'
+import { RecordDecoder } from './record-decoder.js'
+import type { RecordTrace } from './trace.js'
+import { WorkerSocket } from './worker-socket.js'
+
+/** What a request on a connection is told. */
+export interface ConnectionRequest {
+  /** A piece of STDOUT, to keep. */
+  stdout(content: Buffer): void
+  stdoutEnd(): void
+  stderr(content: Buffer): void
+  /** END_REQUEST: its id is free again, nothing more comes. */
+  end(appStatus: number, protocolStatus: number): void
+  /** The connection is gone before END_REQUEST, nothing more comes. */
+  gone(error: GatewayError, connected: boolean): void
+  /** What waited to be written has been taken. */
+  drained(): void
+  /** The application reads no more; it may still answer. */
+  deaf(): void
+}
+
+export interface ConnectionOptions {
+  readonly address: Address
+  /** 0: no limit. */
+  readonly connectMs: number
+  readonly trace?: RecordTrace | undefined
+  /** Called once, after its requests were told. */
+  readonly onGone: (connection: FastCgiConnection) => void
+}
+
+/** Content of one STDIN record (G-3). */
+const stdinBytes = 32 * 1024
+const zeros = Buffer.alloc(8)
+
+export class FastCgiConnection {
+  readonly address: Address
+  readonly #options: ConnectionOptions
+  readonly #socket: WorkerSocket
+  readonly #decoder: RecordDecoder
+  /** By id; 0 is nobody's (§3.3). */
+  readonly #requests: (ConnectionRequest | undefined)[] = [undefined]
+  #active = 0
+  #connected = false
+  #gone = false
+  #pauses = 0
+  #connecting: NodeJS.Timeout | undefined
+  /** It has carried a request to its end: it may have been closed since then (G-19). */
+  #isKept = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.address = options.address
+    this.#decoder = new RecordDecoder(record => this.#take(record))
+    const socket = new WorkerSocket({
+      received: chunk => this.#received(chunk),
+      deaf: () => this.#tell(request => request.deaf()),
+    })
+    this.#socket = socket
+    socket.on('connect', () => {
+      this.#connected = true
+      clearTimeout(this.#connecting)
+    })
+    socket.on('drain', () => this.#tell(request => request.drained()))
+    socket.on('end', () => this.close(this.#closed('It closed the connection.')))
+    socket.on('error', error => this.close(this.#closed(codeOf(error))))
+    socket.on('close', () => this.close(this.#closed('It closed the connection.')))
+    this.#connect()
+  }
+
+  /** Requests on it. */
+  get active(): number {
+    return this.#active
+  }
+
+  get isKept(): boolean {
+    return this.#isKept
+  }
+
+  /** Whether another request may begin. */
+  get isUsable(): boolean {
+    return !this.#gone && !this.#socket.isDeaf
+  }
+
+  /** Whether the application was seen to read no more. */
+  get isDeaf(): boolean {
+    return this.#socket.isDeaf
+  }
+
+  /** Gives the request the lowest free id. */
+  begin(request: ConnectionRequest): number {
+    let id = 1
+    while (this.#requests[id] !== undefined) id++
+    this.#requests[id] = request
+    this.#active++
+    return id
+  }
+
+  /** The request is told nothing any more, and its id is free: nothing of it was written. */
+  forget(id: number): void {
+    if (this.#requests[id] === undefined) return
+    this.#requests[id] = undefined
+    this.#active--
+  }
+
+  /** Takes the bytes whole; false when `drained` should be waited for. */
+  write(bytes: Buffer): boolean {
+    if (this.#gone || this.#socket.isDeaf) return true
+    this.#options.trace?.sent(bytes)
+    this.#socket.write(bytes)
+    return this.#isTaken()
+  }
+
+  /** Writes a piece of a stream as records of at most 32 KiB, padded to 8; false as in `write`. */
+  writeStream(stream: 'stdin' | 'data', id: number, chunk: Buffer): boolean {
+    if (this.#gone || this.#socket.isDeaf) return true
+    this.#socket.cork()
+    for (let at = 0; at < chunk.length; at += stdinBytes) {
+      this.#writeRecord(stream, id, chunk.subarray(at, at + stdinBytes))
+    }
+    this.#socket.uncork()
+    return this.#isTaken()
+  }
+
+  /** The record without content that ends a stream (§3.3). */
+  endStream(stream: 'stdin' | 'data', id: number): void {
+    const record = Buffer.allocUnsafe(headerBytes)
+    writeHeader(record, 0, recordType[stream], id, 0, 0)
+    this.write(record)
+  }
+
+  /** ABORT_REQUEST (§5.4); END_REQUEST is still to come. */
+  abort(id: number): void {
+    this.write(encodeAbortRequest(id))
+  }
+
+  /** Reads no more until `resume` was called as often. */
+  pause(): void {
+    if (this.#pauses++ === 0) this.#socket.pause()
+  }
+
+  resume(): void {
+    if (--this.#pauses === 0 && !this.#gone) this.#socket.resume()
+  }
+
+  /** Closes at once; requests on it are told `error`. */
+  close(error: GatewayError): void {
+    if (this.#gone) return
+    this.#gone = true
+    clearTimeout(this.#connecting)
+    this.#socket.destroy()
+    this.#options.trace?.ended()
+    for (const [id, request] of this.#requests.entries()) {
+      if (request === undefined) continue
+      this.#requests[id] = undefined
+      this.#active--
+      request.gone(error, this.#connected)
+    }
+    this.#options.onGone(this)
+  }
+
+  #connect(): void {
+    const { address, connectMs } = this.#options
+    if (connectMs > 0) {
+      this.#connecting = setTimeout(() => {
+        const said = `${describeAddress(address)} did not within ${connectMs} ms.`
+        this.close(new GatewayError('UPSTREAM_CONNECT_TIMEOUT', said))
+      }, connectMs)
+    }
+    if (address.kind === 'unix') this.#socket.connect({ path: address.path })
+    else this.#socket.connect({ host: address.host, port: address.port, noDelay: true })
+  }
+
+  /** Why it is gone, by whether there ever was a connection. */
+  #closed(why: string): GatewayError {
+    if (this.#connected) return new GatewayError('UPSTREAM_CLOSED', why)
+    return new GatewayError('UPSTREAM_UNREACHABLE', `${describeAddress(this.address)}: ${why}`)
+  }
+
+  /** What was written is with the system: better than the word of `write`, which counts what has left already. */
+  #isTaken(): boolean {
+    return this.#socket.writableLength === 0
+  }
+
+  #writeRecord(stream: 'stdin' | 'data', id: number, content: Buffer): void {
+    const padding = paddingFor(content.length)
+    const header = Buffer.allocUnsafe(headerBytes)
+    writeHeader(header, 0, recordType[stream], id, content.length, padding)
+    this.#socket.write(header)
+    this.#socket.write(content)
+    if (padding > 0) this.#socket.write(zeros.subarray(0, padding))
+    const { trace } = this.#options
+    if (trace === undefined) return
+    for (const part of [header, content, zeros.subarray(0, padding)]) trace.sent(part)
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#gone) return
+    this.#options.trace?.received(chunk)
+    try {
+      this.#decoder.push(chunk)
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      this.close(error)
+    }
+  }
+
+  /** G-14: what belongs to nobody is ignored. G-15: what only we may send is an error. */
+  #take(record: FcgiRecord): void {
+    switch (record.type) {
+      case 'stdout': {
+        const request = this.#requests[record.id]
+        if (record.ends) request?.stdoutEnd()
+        else request?.stdout(record.content)
+        return
+      }
+      case 'stderr':
+        if (!record.ends) this.#requests[record.id]?.stderr(record.content)
+        return
+      case 'endRequest': {
+        const request = this.#requests[record.id]
+        if (request === undefined) return
+        this.#requests[record.id] = undefined
+        this.#active--
+        this.#isKept = true
+        request.end(record.appStatus, record.protocolStatus)
+        return
+      }
+      case 'getValuesResult':
+      case 'unknownType':
+      case 'unknown':
+        return
+      case 'beginRequest':
+      case 'abortRequest':
+      case 'params':
+      case 'stdin':
+      case 'data':
+      case 'getValues':
+        throw new GatewayError('PROTOCOL_ERROR', `It sent ${record.type}, which is ours to send.`)
+      default:
+        record satisfies never
+    }
+  }
+
+  #tell(what: (request: ConnectionRequest) => void): void {
+    for (const request of this.#requests) if (request !== undefined) what(request)
+  }
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.message
+}

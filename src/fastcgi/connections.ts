@@ -1,0 +1,163 @@
+/**
+ * The connections of a gateway: which of them a request gets, and which are kept for the next one.
+ *
+ * One connection carries one request at a time, unless the application was asked and said that it
+ * multiplexes (G-21). Who holds a lease of an upstream gets a connection, so there are never more of them
+ * than its capacity; kept ones beyond a capacity that was lowered are closed (G-20).
+ */
+import { GatewayError } from '../errors.js'
+import type { Logger } from '../log.js'
+import type { Upstream } from '../upstream/upstreams.js'
+import { FastCgiConnection } from './connection.js'
+import { probeValues } from './probe.js'
+import { createTrace } from './trace.js'
+
+export interface ConnectionsOptions {
+  readonly connectMs: number
+  /** Ask each upstream for its values before its first request. */
+  readonly probe: boolean
+  /** Upstreams keep the capacity that they were given, whatever they say. */
+  readonly capacityGiven: boolean
+  readonly trace: boolean
+  readonly log: Logger
+}
+
+/** The connections to one upstream. */
+interface Group {
+  /** Settles when the application has been asked. */
+  asking: Promise<void> | undefined
+  /** Requests that may share a connection; 1: none. */
+  sharing: number
+  /** Without a request, the last used one last. */
+  readonly idle: FastCgiConnection[]
+  /** All of them. */
+  readonly open: Set<FastCgiConnection>
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions
+  readonly #groups = new Map<Upstream, Group>()
+  #closed = false
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options
+  }
+
+  /** Something to wait for before the first request to an upstream; undefined when all is known. */
+  prepared(upstream: Upstream): Promise<void> | undefined {
+    return this.#group(upstream).asking
+  }
+
+  /** A connection for one more request: a shared one, a kept one, or a new one. */
+  take(upstream: Upstream): FastCgiConnection {
+    const group = this.#group(upstream)
+    if (group.sharing > 1) {
+      for (const connection of group.open) {
+        if (connection.isUsable && connection.active < group.sharing) return connection
+      }
+      return this.#open(upstream, group)
+    }
+    for (;;) {
+      const kept = group.idle.pop()
+      if (kept === undefined) return this.#open(upstream, group)
+      if (kept.isUsable) return kept
+      kept.close(new GatewayError('UPSTREAM_CLOSED'))
+    }
+  }
+
+  /** A new connection, whatever there is (G-19). */
+  fresh(upstream: Upstream): FastCgiConnection {
+    return this.#open(upstream, this.#group(upstream))
+  }
+
+  /** Whether several requests share the connections of an upstream. */
+  shares(upstream: Upstream): boolean {
+    return this.#group(upstream).sharing > 1
+  }
+
+  /** G-10: whatever it said, it does not multiplex. */
+  shareNoMore(upstream: Upstream): void {
+    const group = this.#group(upstream)
+    if (group.sharing === 1) return
+    group.sharing = 1
+    this.#options.log.warn(
+      { upstream: upstream.name },
+      'the program said that it multiplexes and does not; each request gets a connection',
+    )
+  }
+
+  /** A request on the connection is over. `isClean`: nothing of it is left in either direction. */
+  giveBack(upstream: Upstream, connection: FastCgiConnection, isClean: boolean): void {
+    const group = this.#groups.get(upstream)
+    if (group === undefined || !group.open.has(connection) || connection.active > 0) return
+    if (!isClean || !connection.isUsable || group.open.size > upstream.capacity || this.#closed) {
+      connection.close(new GatewayError('UPSTREAM_CLOSED'))
+      return
+    }
+    // A shared connection is found in `open`; one that was shared once is like any other now.
+    if (group.sharing === 1) group.idle.push(connection)
+  }
+
+  /** Closes those without a request, now and from now on. */
+  closeIdle(): void {
+    this.#closed = true
+    this.#closeAll(connection => connection.active === 0)
+  }
+
+  /** Closes all of them; requests on them break off. */
+  close(): void {
+    this.#closed = true
+    this.#closeAll(() => true)
+  }
+
+  #closeAll(which: (connection: FastCgiConnection) => boolean): void {
+    for (const group of [...this.#groups.values()]) {
+      for (const connection of [...group.open]) {
+        if (which(connection)) connection.close(new GatewayError('DRAINING'))
+      }
+    }
+  }
+
+  #group(upstream: Upstream): Group {
+    const known = this.#groups.get(upstream)
+    if (known !== undefined) return known
+    const group: Group = { asking: undefined, sharing: 1, idle: [], open: new Set() }
+    this.#groups.set(upstream, group)
+    if (this.#options.probe) group.asking = this.#ask(upstream, group)
+    return group
+  }
+
+  async #ask(upstream: Upstream, group: Group): Promise<void> {
+    const answer = await probeValues(upstream.address)
+    group.asking = undefined
+    if (answer === undefined) return
+    const { maxConnections, maxRequests, multiplexes } = answer
+    this.#options.log.debug({ upstream: upstream.name, ...answer }, 'the program was asked')
+    if (multiplexes) group.sharing = maxRequests ?? upstream.capacity
+    if (this.#options.capacityGiven) return
+    const said = multiplexes ? maxRequests : (maxConnections ?? maxRequests)
+    if (said !== undefined) upstream.capacity = Math.min(said, mostRequests)
+  }
+
+  #open(upstream: Upstream, group: Group): FastCgiConnection {
+    const { connectMs, trace, log } = this.#options
+    const emit = (line: string): void => log.info({ upstream: upstream.name }, line)
+    const connection = new FastCgiConnection({
+      address: upstream.address,
+      connectMs,
+      trace: trace ? createTrace(emit) : undefined,
+      onGone: () => this.#gone(upstream, group, connection),
+    })
+    group.open.add(connection)
+    return connection
+  }
+
+  #gone(upstream: Upstream, group: Group, connection: FastCgiConnection): void {
+    group.open.delete(connection)
+    const at = group.idle.indexOf(connection)
+    if (at !== -1) group.idle.splice(at, 1)
+  }
+}
+
+/** More requests at once than any program can mean. */
+const mostRequests = 1_024

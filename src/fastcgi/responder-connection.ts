@@ -1,0 +1,254 @@
+/**
+ * One connection of a web server to a responder: records in, to the request they belong to, and the
+ * answers that the protocol itself gives (FastCGI §3 to §5; conventions G-42 to G-52).
+ *
+ * May grow: a record type. Bounded by the requests that the host admits and by what each may hold; past
+ * that the socket is paused.
+ */
+import type { Socket } from 'node:net'
+import type { ByteString } from '../gateway.js'
+import {
+  encodeEndRequest,
+  encodeUnknownType,
+  encodeValues,
+  type FcgiRecord,
+  protocolStatus,
+  type Role,
+  role as roleCodes,
+} from './record.js'
+import { RecordDecoder } from './record-decoder.js'
+import type { ResponderSettings } from './responder-options.js'
+import { ResponderOutput } from './responder-output.js'
+import { type RequestHome, ResponderRequest } from './responder-request.js'
+
+/** What the connections of one responder share. */
+export interface ResponderHost {
+  readonly settings: ResponderSettings
+  /** Requests at once, over all connections. */
+  active: number
+  /** No new requests. */
+  readonly closing: boolean
+  /** Variables are complete: hands the request to the application. Must not throw. */
+  begin(request: ResponderRequest): void
+}
+
+/** How long a peer may go on sending what nobody reads, after our side of the connection has ended. */
+const lingerMs = 30_000
+
+export class ResponderConnection implements RequestHome {
+  readonly output: ResponderOutput
+  readonly #socket: Socket
+  readonly #host: ResponderHost
+  readonly #decoder = new RecordDecoder(record => this.#onRecord(record))
+  readonly #requests = new Map<number, ResponderRequest>()
+  /** Inlets that have more than they may. */
+  #holds = 0
+  #closeWhenIdle = false
+  #state: 'open' | 'half-closed' | 'closed' = 'open'
+  /** What comes is not understood any more, only dropped. */
+  #deaf = false
+
+  constructor(socket: Socket, host: ResponderHost) {
+    this.#socket = socket
+    this.#host = host
+    this.output = new ResponderOutput(socket)
+    socket.on('data', chunk => this.#onData(chunk))
+    // A FIN is a peer that has gone: web servers do not half-close, and most never send ABORT (G-17).
+    socket.on('end', () => this.#lost())
+    socket.on('close', () => this.#lost())
+    // A reset: `close` follows.
+    socket.on('error', () => {})
+  }
+
+  /** Takes no further requests and closes when there are none. */
+  drain(): void {
+    this.#closeWhenIdle = true
+    if (this.#requests.size === 0) this.#close()
+  }
+
+  hold(): void {
+    if (++this.#holds === 1) this.#socket.pause()
+  }
+
+  release(): void {
+    if (--this.#holds === 0) this.#socket.resume()
+  }
+
+  ended(request: ResponderRequest): void {
+    if (!this.#requests.delete(request.id)) return
+    this.#host.active--
+    if (!request.keepConnection) this.#closeWhenIdle = true
+    if (!this.#closeWhenIdle || this.#requests.size > 0) return
+    if (request.stdinEnded) this.#close()
+    else this.#halfClose()
+  }
+
+  closeInstead(request: ResponderRequest): boolean {
+    if (this.#requests.size > 1 || !this.#requests.has(request.id)) return false
+    this.#close()
+    return true
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#deaf) return
+    try {
+      this.#decoder.push(chunk)
+    } catch (error) {
+      this.#refuse(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  /** The peer broke the protocol: nothing that follows can be trusted. */
+  #refuse(reason: string): void {
+    if (this.#deaf) return
+    this.#log(`${reason} The connection is closed.`)
+    this.#halfClose()
+    this.#lost()
+  }
+
+  #onRecord(record: FcgiRecord): void {
+    switch (record.type) {
+      case 'beginRequest':
+        return this.#begin(record.id, record.role, record.keepConnection)
+      case 'abortRequest':
+        return this.#requests.get(record.id)?.abort()
+      case 'params':
+        return this.#params(record.id, record.content, record.ends)
+      case 'stdin':
+        return this.#stdin(record.id, record.content, record.ends)
+      case 'data': {
+        const request = this.#requests.get(record.id)
+        return record.ends ? request?.data.end() : request?.data.push(record.content)
+      }
+      case 'getValues':
+        return this.#values(record.values)
+      case 'unknown':
+        // §4.2; for a request there is no such answer, and it is ignored.
+        if (record.id === 0) this.output.record(encodeUnknownType(record.code))
+        return
+      // Records that only an application sends.
+      case 'endRequest':
+      case 'stdout':
+      case 'stderr':
+      case 'getValuesResult':
+      case 'unknownType':
+        return
+      default:
+        record satisfies never
+    }
+  }
+
+  #begin(id: number, roleCode: number, keepConnection: boolean): void {
+    if (this.#state !== 'open') return
+    if (id === 0) return this.#refuse('FCGI_BEGIN_REQUEST has the request id 0.')
+    if (this.#requests.has(id)) return this.#refuse(`Request ${id} has begun twice.`)
+    const { settings } = this.#host
+    const role = roleOf(roleCode)
+    if (role === undefined || !settings.roles.includes(role)) {
+      return this.#turnAway(id, keepConnection, protocolStatus.unknownRole)
+    }
+    if (!settings.multiplex && this.#requests.size > 0) {
+      return this.#turnAway(id, keepConnection, protocolStatus.cannotMultiplex)
+    }
+    if (this.#host.closing || this.#host.active >= settings.maxRequests) {
+      return this.#turnAway(id, keepConnection, protocolStatus.overloaded)
+    }
+    this.#host.active++
+    this.#requests.set(id, new ResponderRequest(id, role, keepConnection, this, settings))
+  }
+
+  /** The rest of such a request is ignored, as its id is not active (§3.3). */
+  #turnAway(id: number, keepConnection: boolean, status: number): void {
+    this.output.record(encodeEndRequest(id, 0, status))
+    if (keepConnection) return
+    this.#closeWhenIdle = true
+    if (this.#requests.size === 0) this.#halfClose()
+  }
+
+  #params(id: number, content: Buffer, ends: boolean): void {
+    const request = this.#requests.get(id)
+    if (request === undefined) return
+    try {
+      if (!ends) return request.pushParams(content)
+      if (!request.endParams()) return
+    } catch (error) {
+      // Its END is sent, so that the web server sees an answer and not only a closed connection (G-52).
+      request.finish(1)
+      this.#refuse(error instanceof Error ? error.message : String(error))
+      return
+    }
+    this.#host.begin(request)
+  }
+
+  #stdin(id: number, content: Buffer, ends: boolean): void {
+    const request = this.#requests.get(id)
+    if (request === undefined) {
+      // The rest of a body that was not read has come: now nothing is left to reset (G-50).
+      if (ends && this.#state === 'half-closed') this.#close()
+      return
+    }
+    if (!ends) return request.stdin.push(content)
+    request.stdinEnded = true
+    request.stdin.end()
+  }
+
+  #values(asked: readonly (readonly [ByteString, ByteString])[]): void {
+    const { settings } = this.#host
+    const known: readonly (readonly [ByteString, ByteString])[] = [
+      ['FCGI_MAX_CONNS', String(settings.maxConnections)],
+      ['FCGI_MAX_REQS', String(settings.maxRequests)],
+      ['FCGI_MPXS_CONNS', settings.multiplex ? '1' : '0'],
+    ]
+    const names = new Set(asked.map(([name]) => name))
+    this.output.record(
+      encodeValues(
+        'getValuesResult',
+        known.filter(([name]) => names.has(name)),
+      ),
+    )
+  }
+
+  /** Closes once all is sent. */
+  #close(): void {
+    this.#state = 'closed'
+    this.#deaf = true
+    this.output.end('both')
+  }
+
+  /** Closes our side once all is sent, and drops what comes: to close both would reset the answer at the peer. */
+  #halfClose(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'half-closed'
+    this.output.end('writing')
+    this.#socket.setTimeout(lingerMs, () => this.#socket.destroy())
+  }
+
+  #lost(): void {
+    this.#deaf = true
+    for (const request of this.#requests.values()) {
+      this.#requests.delete(request.id)
+      this.#host.active--
+      request.lose()
+    }
+  }
+
+  #log(line: string): void {
+    const { remoteAddress } = this.#socket
+    this.#host.settings.log(
+      `postern/fastcgi: ${remoteAddress === undefined ? '' : `${remoteAddress}: `}${line}`,
+    )
+  }
+}
+
+function roleOf(code: number): Role | undefined {
+  switch (code) {
+    case roleCodes.responder:
+      return 'responder'
+    case roleCodes.authorizer:
+      return 'authorizer'
+    case roleCodes.filter:
+      return 'filter'
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The way in of one stream of a request (STDIN, DATA): contents of records → whoever reads the body.
+ *
+ * The length that the request declared is kept: a shorter stream is an error to its reader (FastCGI §6.2,
+ * conventions G-53), bytes beyond it are dropped. What is not read is bounded: past the limit the inlet
+ * closes its gate (the connection's), and opens it when it is read.
+ */
+import { Readable } from 'node:stream'
+
+/** Where the contents go. */
+export interface InletReader {
+  /** False when it has enough for now; it asks again through `wanted`. */
+  take(content: Buffer): boolean
+  /** The stream is complete. */
+  complete(): void
+  /** The stream broke off. */
+  fail(error: Error): void
+}
+
+/** Held while an inlet has more than it may. */
+export interface Gate {
+  hold(): void
+  release(): void
+}
+
+/** What a piece counts at least, so that many tiny ones are bounded too. */
+const leastWeight = 256
+/** A piece that is a smaller part of the memory it lies in is copied out of it. */
+const leastShare = 8
+
+export class Inlet {
+  readonly #gate: Gate
+  readonly #limitBytes: number
+  #reader: InletReader | undefined
+  #expected: number | undefined
+  #received = 0
+  #held = 0
+  #holding = false
+  #closed = false
+
+  constructor(gate: Gate, limitBytes: number) {
+    this.#gate = gate
+    this.#limitBytes = limitBytes
+  }
+
+  /** Sets the reader; called before anything has come, or not at all. */
+  attach(reader: InletReader): void {
+    this.#reader = reader
+  }
+
+  /** The contents as a stream. */
+  readable(): Readable {
+    this.#reader ??= new InletStream(this)
+    if (this.#reader instanceof InletStream) return this.#reader
+    throw new Error('the body has another reader')
+  }
+
+  /** Sets the bytes that are to come, by the text of CONTENT_LENGTH or its like; no number: as many as come. */
+  expect(text: string | undefined): void {
+    this.#expected = text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+    if (this.#expected === 0) this.#complete()
+  }
+
+  /** Content of a record; it may lie in the buffer of the connection. */
+  push(content: Buffer): void {
+    if (this.#closed) return
+    const left = (this.#expected ?? Number.POSITIVE_INFINITY) - this.#received
+    const piece = content.length > left ? content.subarray(0, left) : content
+    this.#received += piece.length
+    this.#held += Math.max(piece.length, leastWeight)
+    const small = piece.length * leastShare < piece.buffer.byteLength
+    this.#reader ??= new InletStream(this)
+    const ready = this.#reader.take(small ? Buffer.from(piece) : piece)
+    if (ready) this.#held = 0
+    else if (this.#held > this.#limitBytes && !this.#holding) {
+      this.#holding = true
+      this.#gate.hold()
+    }
+    if (this.#received === this.#expected) this.#complete()
+  }
+
+  /** The peer has ended the stream. */
+  end(): void {
+    if (this.#closed) return
+    if (this.#expected === undefined || this.#received >= this.#expected) this.#complete()
+    else this.fail(brokenOff())
+  }
+
+  /** Nothing more will come, and what came is not all. */
+  fail(error: Error): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.wanted()
+    this.#reader ??= new InletStream(this)
+    this.#reader.fail(error)
+  }
+
+  /** The request is over: what still comes is dropped (conventions G-50). */
+  close(): void {
+    if (this.#closed) return
+    // RFC 3875 §4.1.2: without a length there is no body, so nothing is missing.
+    if (this.#expected === undefined && this.#received === 0) this.#complete()
+    else this.fail(brokenOff())
+  }
+
+  /** Nobody reads any more: what comes is dropped. */
+  discard(): void {
+    this.#closed = true
+    this.wanted()
+  }
+
+  /** The reader wants more. */
+  wanted(): void {
+    this.#held = 0
+    if (!this.#holding) return
+    this.#holding = false
+    this.#gate.release()
+  }
+
+  #complete(): void {
+    this.#closed = true
+    this.#reader ??= new InletStream(this)
+    this.#reader.complete()
+  }
+}
+
+/** What node:http says of a body that broke off. */
+export function brokenOff(): Error {
+  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
+}
+
+class InletStream extends Readable implements InletReader {
+  readonly #inlet: Inlet
+
+  constructor(inlet: Inlet) {
+    super()
+    this.#inlet = inlet
+    // What a client does must not end the process: a body that nobody reads may break off unseen.
+    this.on('error', () => {})
+  }
+
+  take(content: Buffer): boolean {
+    return this.push(content)
+  }
+
+  complete(): void {
+    this.push(null)
+  }
+
+  fail(error: Error): void {
+    this.destroy(error)
+  }
+
+  override _read(): void {
+    this.#inlet.wanted()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#inlet.discard()
+    callback(error)
+  }
+}

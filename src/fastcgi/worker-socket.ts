@@ -1,0 +1,93 @@
+/**
+ * A socket to an application that may stop reading before it has answered (L-1).
+ *
+ * node:net destroys a socket at the first failed write, and what the application had answered before is
+ * lost with it. Here a write to a reader that is gone is news, and reading goes on. Reads go into a buffer of
+ * our own: large ones are handed on as they are, small ones are copied out, so that a small answer costs no
+ * allocation of a large buffer.
+ */
+import { Socket } from 'node:net'
+
+/** What the socket reports besides the events of its own. */
+export interface WorkerSocketEvents {
+  /** Bytes of its own to keep. */
+  readonly received: (chunk: Buffer) => void
+  /** The other side reads no more; called once. */
+  readonly deaf: () => void
+}
+
+const readBytes = 64 * 1024
+/** Up to this size a copy is cheaper than a new buffer to read into. */
+const copiedBytes = 16 * 1024
+
+type Written = (error?: Error | null) => void
+
+export class WorkerSocket extends Socket {
+  readonly #events: WorkerSocketEvents
+  #isDeaf = false
+  /** Of the one write that is under way: node has never two. */
+  #callback: Written | undefined
+
+  constructor(events: WorkerSocketEvents) {
+    let buffer: Buffer | undefined
+    super({
+      allowHalfOpen: true,
+      onread: {
+        buffer: () => {
+          buffer ??= Buffer.allocUnsafeSlow(readBytes)
+          return buffer
+        },
+        callback: (bytes: number, target: Uint8Array) => {
+          const read = target as Buffer
+          if (bytes > copiedBytes) {
+            buffer = undefined
+            events.received(read.subarray(0, bytes))
+          } else {
+            const chunk = Buffer.allocUnsafe(bytes)
+            read.copy(chunk, 0, 0, bytes)
+            events.received(chunk)
+          }
+          return true
+        },
+      },
+    })
+    this.#events = events
+  }
+
+  /** Whether a write has failed because nobody reads. */
+  get isDeaf(): boolean {
+    return this.#isDeaf
+  }
+
+  override _write(chunk: unknown, encoding: BufferEncoding, callback: Written): void {
+    this.#callback = callback
+    super._write(chunk, encoding, this.#written)
+  }
+
+  override _writev(
+    chunks: { chunk: unknown; encoding: BufferEncoding }[],
+    callback: Written,
+  ): void {
+    this.#callback = callback
+    super._writev?.(chunks, this.#written)
+  }
+
+  readonly #written: Written = error => {
+    const callback = this.#callback
+    this.#callback = undefined
+    if (error === undefined || error === null) {
+      callback?.()
+      return
+    }
+    const code = 'code' in error ? error.code : undefined
+    if (code !== 'EPIPE' && code !== 'ECONNRESET') {
+      callback?.(error)
+      return
+    }
+    if (!this.#isDeaf) {
+      this.#isDeaf = true
+      this.#events.deaf()
+    }
+    callback?.()
+  }
+}
