@@ -26,6 +26,7 @@ const EXECUTABLES = {
   h2o: '/usr/bin/h2o',
   caddy: '/usr/bin/caddy',
 } as const
+
 /**
  * One connection kept by each of the two nginx processes: as many as there are workers. A kept connection holds
  * its worker, so more requests or a longer time per connection let the other clients wait longer. Tried with two

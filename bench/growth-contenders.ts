@@ -36,9 +36,12 @@ async function startWithIdleConnections(site: Site): Promise<RunningServer> {
   const server = await startFastcgiPostern(site, 'postern-idle')
   try {
     await until(
-      async () =>
-        server.ended() !== undefined ||
-        (await ask(server.port, row).catch(() => undefined))?.status === 200,
+      async () => {
+        const ended = server.ended()
+        if (ended !== undefined) throw new Error(ended)
+        const answer = await ask(server.port, row).catch(() => undefined)
+        return answer?.status === 200
+      },
       () => 'postern does not answer',
     )
     const idle = await openIdle(server.port, row.path, IDLE_CONNECTIONS)

@@ -72,7 +72,7 @@ const table: readonly Row[] = [
 
 /** Modules that are imported in one place. */
 const moduleDoors: Readonly<Record<string, readonly string[]>> = {
-  'node:child_process': ['process/fifo.ts', 'process/node.ts'],
+  'node:child_process': ['bench/child.ts', 'process/fifo.ts', 'process/node.ts'],
   child_process: ['process/node.ts'],
   'node:process': ['cli/'],
   koffi: ['process/libc.ts'],
@@ -92,15 +92,23 @@ const doors: readonly Door[] = [
   {
     thing: 'process.env',
     used: /\bprocess\s*\.\s*env\b|\bprocess\s*\[|\{[^{}]*\}\s*=\s*process\b/,
-    only: ['cli/', 'cgi/environment.ts', 'server/handler.ts'],
+    only: ['cli/', 'cgi/environment.ts', 'server/handler.ts', 'app/serve.ts'],
   },
-  { thing: 'createServer', used: /\bcreateServer\b/, only: ['server/listener.ts'] },
+  {
+    thing: 'createServer',
+    used: /\bcreateServer\b/,
+    only: ['server/listener.ts', 'fastcgi/responder.ts', 'app/server.ts', 'fastcgi.ts'],
+  },
   { thing: 'console', used: /\bconsole\s*[.[]/, only: ['cli/'] },
-  { thing: 'process.exit', used: /\bprocess\s*\.\s*(?:exit|exitCode|abort)\b/, only: ['cli/'] },
+  {
+    thing: 'process.exit',
+    used: /\bprocess\s*\.\s*(?:exit|exitCode|abort)\b/,
+    only: ['cli/', 'app/serve.ts'],
+  },
   {
     thing: 'a process signal',
     used: /\bprocess\s*\.\s*(?:on|once|addListener|prependListener)\(\s*['"`]SIG/,
-    only: ['cli/'],
+    only: ['cli/', 'app/serve.ts'],
   },
   { thing: 'a default export', used: /\bexport\s+default\b|\bas\s+default\b/, only: [] },
   { thing: 'require', used: /\bcreateRequire\b|\brequire\s*\(/, only: [] },

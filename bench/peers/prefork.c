@@ -1,8 +1,10 @@
 /*
  * Several copies of a FastCGI program behind one unix socket, which is their descriptor 0: what spawn-fcgi -F does,
- * but in the foreground and in one process group, so that nothing outlives the bench. Ends as soon as one of the
- * copies has ended: the others then are fewer than was asked for.
+ * but in the foreground and in one process group, so that nothing outlives the bench. TERM is meant for the whole
+ * group: this process then ends after its copies. Otherwise it ends as soon as one of them has, because the others
+ * are fewer than was asked for.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,10 @@ static void die(const char *what) {
   perror(what);
   exit(2);
 }
+
+static volatile sig_atomic_t ending;
+
+static void end(int signal) { ending = signal; }
 
 static void listen_on_0(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -43,6 +49,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: prefork SOCKET COPIES PROGRAM\n");
     return 2;
   }
+  struct sigaction action = {.sa_handler = end};
+  if (sigaction(SIGTERM, &action, NULL) < 0) die("sigaction");
   listen_on_0(argv[1]);
   for (int i = atoi(argv[2]); i > 0; i--) {
     pid_t pid = fork();
@@ -53,6 +61,10 @@ int main(int argc, char **argv) {
   }
   int status;
   pid_t pid = wait(&status);
+  if (ending) {
+    while (wait(NULL) > 0) continue;
+    return 0;
+  }
   fprintf(stderr, "prefork: %d has ended (status %d)\n", (int)pid, status);
   return 1;
 }

@@ -55,8 +55,12 @@ export async function startServerProcess(
   const stdout = site.output(`${name}.out`)
   const stderr = site.output(`${name}.err`)
   const words = [...command, 'serve', '-c', file, '-p', '0']
-  const stdio = ['ignore', stdout.fd, stderr.fd] as const
-  const child = await startChild(words, { env, cwd: site.directory, stdio }).finally(() => {
+  const child = await startChild(words, {
+    // Its pid file goes with the site, and `postern reload` does not take it for a server of the user's.
+    env: { ...env, XDG_RUNTIME_DIR: site.directory },
+    cwd: site.directory,
+    stdio: ['ignore', stdout.fd, stderr.fd],
+  }).finally(() => {
     stdout.close()
     stderr.close()
   })

@@ -5,7 +5,7 @@
  * is taken for a CGI script. Only the beginning of the file is looked at. A new mode is a name and a route here.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
-import { basename, dirname, extname } from 'node:path'
+import { dirname, extname } from 'node:path'
 
 /** A way of serving a program. */
 export type ModeName = 'cgi' | 'fastcgi'
@@ -58,7 +58,7 @@ export function routeFor(mode: ModeName, file: string, workers: number): BenchRo
     case 'fastcgi':
       return {
         path: routePrefix,
-        fastcgi: { command: [`./${basename(file)}`], directory: dirname(file), workers },
+        fastcgi: { command: [file], directory: dirname(file), workers },
       }
     default:
       return mode satisfies never

@@ -36,6 +36,7 @@ export async function runCall(words: readonly string[], version: string): Promis
   })
   // What it said before it broke off is worth reading, and it must not keep the answer from flowing.
   answer.stderr.on('data', chunk => process.stderr.write(chunk))
+  process.stdout.on('error', error => answer.stdout.destroy(error))
   try {
     const status = await printAnswer(answer, flags, process.stdout)
     refuseEnd(await answer.ended, status !== undefined)
@@ -45,7 +46,8 @@ export async function runCall(words: readonly string[], version: string): Promis
   } catch (error) {
     if (isReaderGone(error)) return exitCodes.answered
     const { message, remedy } = asGatewayError(error)
-    process.stderr.write(`postern: call: ${printable(`${message} ${remedy}`)}\n`)
+    const cause = message.endsWith('.') ? message : `${message}.`
+    process.stderr.write(`postern: call: ${printable(`${cause} ${remedy}`)}\n`)
     return exitCodes.noAnswer
   } finally {
     answer.stdout.destroy()

@@ -45,7 +45,11 @@ export async function serve(
   output.write(firstLine(facts))
   const stopped = untilStopped(started, log)
   output.write(await furtherLines(config, facts, env))
-  const code = await stopped
+  // For `postern reload`, which nobody types before the banner is there.
+  const { writePidFile } = await import('./pid-file.js')
+  const pidFile = writePidFile(process.cwd(), process.pid, env)
+  if (pidFile.problem !== undefined) log.warn({}, pidFile.problem)
+  const code = await stopped.finally(() => pidFile.remove())
   await Promise.all([output.flush(), errors.flush()])
   return code
 }

@@ -34,17 +34,13 @@ export class Interrupted extends Error {
  * Runs a start that SIGINT and SIGTERM break off: its signal is aborted with an Interrupted, which it
  * throws once all that it had started is gone.
  */
-export async function interruptible<T>(start: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export function interruptible<T>(start: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
+  // Not taken away afterwards: between two listeners a signal would end the process and nothing else.
   const stop = (signal: StopSignal): void => controller.abort(new Interrupted(signal))
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
-  try {
-    return await start(controller.signal)
-  } finally {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
-  }
+  return start(controller.signal)
 }
 
 type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'

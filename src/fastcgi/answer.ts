@@ -61,6 +61,11 @@ export class Answer implements ResponseBody {
     return this.#waits || this.#stopped
   }
 
+  /** The head is known and the body goes on. */
+  get hasHead(): boolean {
+    return this.#state === 'held' || this.#state === 'flowing'
+  }
+
   get isClosed(): boolean {
     return this.#state === 'closed'
   }

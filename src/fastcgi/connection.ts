@@ -6,7 +6,7 @@
  * on it, bounded by whoever begins them. Bytes are not collected here: who writes waits for `drained`, who
  * cannot take more pauses the connection.
  */
-import { GatewayError } from '../errors.js'
+import { asGatewayError, GatewayError } from '../errors.js'
 import { type Address, describeAddress } from '../upstream/address.js'
 import {
   encodeAbortRequest,
@@ -22,6 +22,8 @@ import { WorkerSocket } from './worker-socket.js'
 
 /** What a request on a connection is told. */
 export interface ConnectionRequest {
+  /** There is a connection: what takes back no byte may be written now. Called before anything else, if at all. */
+  connected(): void
   /** A piece of STDOUT, to keep. */
   stdout(content: Buffer): void
   stdoutEnd(): void
@@ -56,6 +58,8 @@ export class FastCgiConnection {
   readonly #decoder: RecordDecoder
   /** By id; 0 is nobody's (§3.3). */
   readonly #requests: (ConnectionRequest | undefined)[] = [undefined]
+  /** Requests that nobody waits for, and whose END_REQUEST does not come. */
+  readonly #givenUp = new Set<number>()
   #active = 0
   #connected = false
   #gone = false
@@ -76,6 +80,7 @@ export class FastCgiConnection {
     socket.on('connect', () => {
       this.#connected = true
       clearTimeout(this.#connecting)
+      this.#tell(request => request.connected())
     })
     socket.on('drain', () => this.#tell(request => request.drained()))
     socket.on('end', () => this.close(this.#closed('It closed the connection.')))
@@ -93,9 +98,13 @@ export class FastCgiConnection {
     return this.#isKept
   }
 
+  get isConnected(): boolean {
+    return this.#connected
+  }
+
   /** Whether another request may begin. */
   get isUsable(): boolean {
-    return !this.#gone && !this.#socket.isDeaf
+    return !this.#gone && !this.#socket.isDeaf && this.#givenUp.size === 0
   }
 
   /** Whether the application was seen to read no more. */
@@ -112,11 +121,21 @@ export class FastCgiConnection {
     return id
   }
 
-  /** The request is told nothing any more, and its id is free: nothing of it was written. */
+  /** Takes a request off of which nothing was written. */
   forget(id: number): void {
-    if (this.#requests[id] === undefined) return
     this.#requests[id] = undefined
     this.#active--
+  }
+
+  /** Waits no longer for END_REQUEST: closes as soon as there is no other request (G-17, G-18). */
+  giveUp(id: number): void {
+    this.#givenUp.add(id)
+    this.#closeIfGivenUp()
+  }
+
+  #closeIfGivenUp(): void {
+    if (this.#givenUp.size === 0 || this.#givenUp.size < this.#active) return
+    this.close(new GatewayError('UPSTREAM_CLOSED', 'It did not end requests that were aborted.'))
   }
 
   /** Takes the bytes whole; false when `drained` should be waited for. */
@@ -216,8 +235,7 @@ export class FastCgiConnection {
     try {
       this.#decoder.push(chunk)
     } catch (error) {
-      if (!(error instanceof GatewayError)) throw error
-      this.close(error)
+      this.close(asGatewayError(error))
     }
   }
 
@@ -239,7 +257,9 @@ export class FastCgiConnection {
         this.#requests[record.id] = undefined
         this.#active--
         this.#isKept = true
+        this.#givenUp.delete(record.id)
         request.end(record.appStatus, record.protocolStatus)
+        this.#closeIfGivenUp()
         return
       }
       case 'getValuesResult':

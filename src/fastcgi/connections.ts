@@ -36,7 +36,9 @@ interface Group {
 
 export class Connections {
   readonly #options: ConnectionsOptions
-  readonly #groups = new Map<Upstream, Group>()
+  /** Upstreams come and go: what is known of one goes with it. */
+  readonly #groups = new WeakMap<Upstream, Group>()
+  readonly #all = new Set<FastCgiConnection>()
   #closed = false
 
   constructor(options: ConnectionsOptions) {
@@ -80,6 +82,7 @@ export class Connections {
     const group = this.#group(upstream)
     if (group.sharing === 1) return
     group.sharing = 1
+    group.idle.push(...[...group.open].filter(connection => connection.active === 0))
     this.#options.log.warn(
       { upstream: upstream.name },
       'the program said that it multiplexes and does not; each request gets a connection',
@@ -111,10 +114,8 @@ export class Connections {
   }
 
   #closeAll(which: (connection: FastCgiConnection) => boolean): void {
-    for (const group of [...this.#groups.values()]) {
-      for (const connection of [...group.open]) {
-        if (which(connection)) connection.close(new GatewayError('DRAINING'))
-      }
+    for (const connection of [...this.#all]) {
+      if (which(connection)) connection.close(new GatewayError('DRAINING'))
     }
   }
 
@@ -146,13 +147,15 @@ export class Connections {
       address: upstream.address,
       connectMs,
       trace: trace ? createTrace(emit) : undefined,
-      onGone: () => this.#gone(upstream, group, connection),
+      onGone: () => this.#gone(group, connection),
     })
     group.open.add(connection)
+    this.#all.add(connection)
     return connection
   }
 
-  #gone(upstream: Upstream, group: Group, connection: FastCgiConnection): void {
+  #gone(group: Group, connection: FastCgiConnection): void {
+    this.#all.delete(connection)
     group.open.delete(connection)
     const at = group.idle.indexOf(connection)
     if (at !== -1) group.idle.splice(at, 1)

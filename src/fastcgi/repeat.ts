@@ -6,6 +6,8 @@
  * sent again only when the system refused the very first byte, so that no application can have read it.
  */
 
+import type { GatewayError } from '../errors.js'
+
 /** RFC 9110 §9.2.2 and the registry's idempotent methods. */
 const idempotent: ReadonlySet<string> = new Set([
   ...['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'],
@@ -13,7 +15,30 @@ const idempotent: ReadonlySet<string> = new Set([
   ...['ACL', 'UNLOCK', 'QUERY'],
 ])
 
-/** Whether a request of this method does the same when it is done twice. */
-export function isIdempotent(method: string): boolean {
-  return idempotent.has(method)
+/** What there is to know of an attempt whose connection is gone. */
+export interface LostAttempt {
+  readonly connection: { readonly isConnected: boolean }
+  /** The application has ended STDOUT. */
+  readonly stdoutEnded: boolean
+  /** The application has said something. */
+  readonly sawRecord: boolean
+  /** The body is still there. */
+  readonly isRepeatable: boolean
+  /** Nothing of the request has left. */
+  readonly isUnsent: boolean
+}
+
+/**
+ * What follows when a connection is gone before END_REQUEST: `complete`, the answer is whole all the same
+ * (G-8); `next`, it may be sent again; `fail`, it may not.
+ */
+export function afterLoss(
+  attempt: LostAttempt,
+  error: GatewayError,
+  method: string,
+): 'complete' | 'next' | 'fail' {
+  if (attempt.stdoutEnded) return 'complete'
+  if (!attempt.connection.isConnected) return 'next'
+  if (error.code !== 'UPSTREAM_CLOSED' || attempt.sawRecord || !attempt.isRepeatable) return 'fail'
+  return attempt.isUnsent || idempotent.has(method) ? 'next' : 'fail'
 }

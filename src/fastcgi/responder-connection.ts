@@ -109,19 +109,23 @@ export class ResponderConnection implements RequestHome {
   #onRecord(record: FcgiRecord): void {
     switch (record.type) {
       case 'beginRequest':
-        return this.#begin(record.id, record.role, record.keepConnection)
+        this.#begin(record.id, record.role, record.keepConnection)
+        return
       case 'abortRequest':
-        return this.#requests.get(record.id)?.abort()
+        this.#requests.get(record.id)?.abort()
+        return
       case 'params':
-        return this.#params(record.id, record.content, record.ends)
+        this.#params(record.id, record.content, record.ends)
+        return
       case 'stdin':
-        return this.#stdin(record.id, record.content, record.ends)
-      case 'data': {
-        const request = this.#requests.get(record.id)
-        return record.ends ? request?.data.end() : request?.data.push(record.content)
-      }
+        this.#stdin(record.id, record.content, record.ends)
+        return
+      case 'data':
+        this.#data(record.id, record.content, record.ends)
+        return
       case 'getValues':
-        return this.#values(record.values)
+        this.#values(record.values)
+        return
       case 'unknown':
         // §4.2; for a request there is no such answer, and it is ignored.
         if (record.id === 0) this.output.record(encodeUnknownType(record.code))
@@ -140,21 +144,27 @@ export class ResponderConnection implements RequestHome {
 
   #begin(id: number, roleCode: number, keepConnection: boolean): void {
     if (this.#state !== 'open') return
-    if (id === 0) return this.#refuse('FCGI_BEGIN_REQUEST has the request id 0.')
-    if (this.#requests.has(id)) return this.#refuse(`Request ${id} has begun twice.`)
+    if (id === 0 || this.#requests.has(id)) {
+      this.#refuse(id === 0 ? 'A request has the id 0.' : `Request ${id} has begun twice.`)
+      return
+    }
     const { settings } = this.#host
     const role = roleOf(roleCode)
-    if (role === undefined || !settings.roles.includes(role)) {
-      return this.#turnAway(id, keepConnection, protocolStatus.unknownRole)
-    }
-    if (!settings.multiplex && this.#requests.size > 0) {
-      return this.#turnAway(id, keepConnection, protocolStatus.cannotMultiplex)
-    }
-    if (this.#host.closing || this.#host.active >= settings.maxRequests) {
-      return this.#turnAway(id, keepConnection, protocolStatus.overloaded)
+    const refusal = this.#refusal(role)
+    if (role === undefined || refusal !== undefined) {
+      this.#turnAway(id, keepConnection, refusal ?? protocolStatus.unknownRole)
+      return
     }
     this.#host.active++
     this.#requests.set(id, new ResponderRequest(id, role, keepConnection, this, settings))
+  }
+
+  /** Why a request cannot be taken; undefined: it can. */
+  #refusal(role: Role | undefined): number | undefined {
+    const { settings, active, closing } = this.#host
+    if (role === undefined || !settings.roles.includes(role)) return protocolStatus.unknownRole
+    if (!settings.multiplex && this.#requests.size > 0) return protocolStatus.cannotMultiplex
+    return closing || active >= settings.maxRequests ? protocolStatus.overloaded : undefined
   }
 
   /** The rest of such a request is ignored, as its id is not active (§3.3). */
@@ -169,8 +179,8 @@ export class ResponderConnection implements RequestHome {
     const request = this.#requests.get(id)
     if (request === undefined) return
     try {
-      if (!ends) return request.pushParams(content)
-      if (!request.endParams()) return
+      if (!ends) request.pushParams(content)
+      if (!ends || !request.endParams()) return
     } catch (error) {
       // Its END is sent, so that the web server sees an answer and not only a closed connection (G-52).
       request.finish(1)
@@ -187,9 +197,18 @@ export class ResponderConnection implements RequestHome {
       if (ends && this.#state === 'half-closed') this.#close()
       return
     }
-    if (!ends) return request.stdin.push(content)
+    if (!ends) {
+      request.stdin.push(content)
+      return
+    }
     request.stdinEnded = true
     request.stdin.end()
+  }
+
+  #data(id: number, content: Buffer, ends: boolean): void {
+    const data = this.#requests.get(id)?.data
+    if (ends) data?.end()
+    else data?.push(content)
   }
 
   #values(asked: readonly (readonly [ByteString, ByteString])[]): void {

@@ -9,8 +9,10 @@ import { Readable } from 'node:stream'
 
 /** Where the contents go. */
 export interface InletReader {
-  /** False when it has enough for now; it asks again through `wanted`. */
-  take(content: Buffer): boolean
+  /** Bytes that it has and nobody has read. */
+  readonly unreadBytes: number
+  /** Takes it, whatever it has already; it says through `wanted` when it has little. */
+  accept(content: Buffer): void
   /** The stream is complete. */
   complete(): void
   /** The stream broke off. */
@@ -34,7 +36,8 @@ export class Inlet {
   #reader: InletReader | undefined
   #expected: number | undefined
   #received = 0
-  #held = 0
+  /** Pieces since the reader has last wanted more. */
+  #pieces = 0
   #holding = false
   #closed = false
 
@@ -67,12 +70,12 @@ export class Inlet {
     const left = (this.#expected ?? Number.POSITIVE_INFINITY) - this.#received
     const piece = content.length > left ? content.subarray(0, left) : content
     this.#received += piece.length
-    this.#held += Math.max(piece.length, leastWeight)
+    this.#pieces++
     const small = piece.length * leastShare < piece.buffer.byteLength
     this.#reader ??= new InletStream(this)
-    const ready = this.#reader.take(small ? Buffer.from(piece) : piece)
-    if (ready) this.#held = 0
-    else if (this.#held > this.#limitBytes && !this.#holding) {
+    this.#reader.accept(small ? Buffer.from(piece) : piece)
+    const unread = Math.max(this.#reader.unreadBytes, this.#pieces * leastWeight)
+    if (unread > this.#limitBytes && !this.#holding) {
       this.#holding = true
       this.#gate.hold()
     }
@@ -111,7 +114,7 @@ export class Inlet {
 
   /** The reader wants more. */
   wanted(): void {
-    this.#held = 0
+    this.#pieces = 0
     if (!this.#holding) return
     this.#holding = false
     this.#gate.release()
@@ -139,8 +142,12 @@ class InletStream extends Readable implements InletReader {
     this.on('error', () => {})
   }
 
-  take(content: Buffer): boolean {
-    return this.push(content)
+  get unreadBytes(): number {
+    return this.readableLength
+  }
+
+  accept(content: Buffer): void {
+    this.push(content)
   }
 
   complete(): void {

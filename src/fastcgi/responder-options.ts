@@ -36,7 +36,9 @@ export interface ResponderSettings extends ResponderLimits {
 }
 
 /** Every setting may be left out. */
-export type ResponderOptions = { readonly [Name in keyof ResponderSettings]?: ResponderSettings[Name] }
+export type ResponderOptions = {
+  readonly [Name in keyof ResponderSettings]?: ResponderSettings[Name]
+}
 
 const MiB = 1024 * 1024
 

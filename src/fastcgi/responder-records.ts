@@ -78,7 +78,8 @@ export class PendingRecords {
     const padding = paddingFor(bytes)
     const appStatus = this.#appStatus
     const contentSize = bytes === 0 ? 0 : headerBytes + bytes + padding
-    const endSize = appStatus !== undefined ? headerBytes + (this.#usedStderr ? headerBytes : 0) + endBytes : 0
+    const endSize =
+      appStatus !== undefined ? headerBytes + (this.#usedStderr ? headerBytes : 0) + endBytes : 0
     if (contentSize + endSize === 0) return
     const buffer = Buffer.allocUnsafe(contentSize + endSize)
     let at = 0

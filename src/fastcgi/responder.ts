@@ -58,6 +58,7 @@ export class Responder implements ResponderHost {
   readonly settings: ResponderSettings
   readonly begin: (request: ResponderRequest) => void
   active = 0
+  closing = false
   readonly #server: Server
   readonly #connections = new Set<ResponderConnection>()
   readonly #webServers: ReadonlySet<string> | undefined
@@ -74,10 +75,6 @@ export class Responder implements ResponderHost {
     this.#server.on('drop', () => {
       settings.log(`postern/fastcgi: more than ${settings.maxConnections} connections; one closed.`)
     })
-  }
-
-  get closing(): boolean {
-    return this.#closed !== undefined
   }
 
   /** Settles when it listens. @throws the system's error (EADDRINUSE, EACCES…) */
@@ -102,9 +99,10 @@ export class Responder implements ResponderHost {
   /** Stops accepting, lets requests finish, closes connections. Settles when all are closed. */
   close(): Promise<void> {
     this.#closed ??= new Promise(resolve => {
-      this.#server.close(() => resolve())
-      // One round of the event loop, so that what has arrived on idle connections is still answered.
-      setImmediate(() => {
+      // One whole round of the event loop first: what has arrived by now is still answered.
+      setImmediate(setImmediate, () => {
+        this.closing = true
+        this.#server.close(() => resolve())
         for (const connection of this.#connections) connection.drain()
       })
     })

@@ -69,6 +69,7 @@ export class TimeLimits {
   readonly #started: number
   #phase: Phase | undefined
   #since: number
+  #sawOutput = false
 
   constructor(limits: Limits, now: number) {
     this.#limits = limits
@@ -89,6 +90,25 @@ export class TimeLimits {
   /** Something moved: the phase's time starts anew. */
   progress(): void {
     this.#since = performance.now()
+  }
+
+  /** All of the body is with the application, or it wants no more: its answer is due. */
+  bodyDone(): void {
+    this.enter(this.#sawOutput ? 'idle' : 'firstByte')
+  }
+
+  get sawOutput(): boolean {
+    return this.#sawOutput
+  }
+
+  /** Something of the answer came; true the first time. */
+  output(): boolean {
+    const isFirst = !this.#sawOutput
+    this.#sawOutput = true
+    // While a body is still coming it is the client who is waited for.
+    if (isFirst && this.#phase !== 'body') this.enter('idle')
+    else this.progress()
+    return isFirst
   }
 
   /** The limit that has passed. */

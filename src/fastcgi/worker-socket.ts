@@ -6,7 +6,7 @@
  * our own: large ones are handed on as they are, small ones are copied out, so that a small answer costs no
  * allocation of a large buffer.
  */
-import { Socket } from 'node:net'
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
 /** What the socket reports besides the events of its own. */
 export interface WorkerSocketEvents {
@@ -29,28 +29,12 @@ export class WorkerSocket extends Socket {
   #callback: Written | undefined
 
   constructor(events: WorkerSocketEvents) {
-    let buffer: Buffer | undefined
-    super({
+    // The constructor takes `onread` as `net.connect` does; the types know it only there.
+    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
       allowHalfOpen: true,
-      onread: {
-        buffer: () => {
-          buffer ??= Buffer.allocUnsafeSlow(readBytes)
-          return buffer
-        },
-        callback: (bytes: number, target: Uint8Array) => {
-          const read = target as Buffer
-          if (bytes > copiedBytes) {
-            buffer = undefined
-            events.received(read.subarray(0, bytes))
-          } else {
-            const chunk = Buffer.allocUnsafe(bytes)
-            read.copy(chunk, 0, 0, bytes)
-            events.received(chunk)
-          }
-          return true
-        },
-      },
-    })
+      onread: intoOwnBuffer(chunk => events.received(chunk)),
+    }
+    super(options)
     this.#events = events
   }
 
@@ -89,5 +73,28 @@ export class WorkerSocket extends Socket {
       this.#events.deaf()
     }
     callback?.()
+  }
+}
+
+/** Reads into one buffer again and again, until a large read is given away with it. */
+function intoOwnBuffer(received: (chunk: Buffer) => void): OnReadOpts {
+  let buffer: Buffer | undefined
+  return {
+    buffer: () => {
+      buffer ??= Buffer.allocUnsafeSlow(readBytes)
+      return buffer
+    },
+    callback: (bytes: number, target: Uint8Array) => {
+      const read = target as Buffer
+      if (bytes > copiedBytes) {
+        buffer = undefined
+        received(read.subarray(0, bytes))
+        return true
+      }
+      const chunk = Buffer.allocUnsafe(bytes)
+      read.copy(chunk, 0, 0, bytes)
+      received(chunk)
+      return true
+    },
   }
 }

@@ -103,10 +103,12 @@ function openUnix(
     // Nobody gets in before `listen`.
     chmodSync(place.path, mode)
     demand(calls, place, calls.listen(fd, backlog))
-    const { ino, dev } = lstatSync(place.path)
+    const { ino, dev, mtimeMs } = lstatSync(place.path)
     return openSocket(calls, fd, place, () => {
       const found = lstatSync(place.path, { throwIfNoEntry: false })
-      if (found?.ino === ino && found.dev === dev) unlinkSync(place.path)
+      // Inode numbers come back at once: the time tells a successor's socket from ours.
+      const ours = found?.ino === ino && found.dev === dev && found.mtimeMs === mtimeMs
+      if (ours) unlinkSync(place.path)
     })
   } catch (error) {
     calls.close(fd)

@@ -1,79 +1,111 @@
 /**
  * A fastcgi route put together: who answers (upstreams), who keeps them alive (supervisor), the gateway.
  *
- * Loaded only when a configuration has such a route: the start of a server without one stays as short as
- * it was. What lives here ends with `close` of the gateway that is given back: requests first, then the
- * workers.
+ * Loaded only when a configuration speaks FastCGI: the start of a server without stays as short as it was.
+ * What lives here ends with `close` of the gateway that is given back: requests first, then the workers.
  */
 import { fromText } from '../byte-string.js'
-import { FastCgiGateway } from '../fastcgi/gateway.js'
+import { AuthorizedGateway, authorizerRoute, GatewayAuthorizer } from '../fastcgi/authorizer.js'
+import { FastCgiGateway, type GatewayWorkers } from '../fastcgi/gateway.js'
+import type { FastCgiRouteConfig } from '../fastcgi/options.js'
+import type { Role } from '../fastcgi/record.js'
 import { createFileFinder } from '../fastcgi/script-file.js'
 import type { Gateway } from '../gateway.js'
 import type { Logger } from '../log.js'
-import type { Spawner } from '../process/spawner.js'
+import type { Address } from '../upstream/address.js'
 import { Upstreams, type UpstreamsOptions } from '../upstream/upstreams.js'
 import { serverSoftware } from '../version.js'
 import { Supervisor } from '../worker/supervisor.js'
 import { WorkersFailed } from '../worker/workers-failed.js'
-import { type Config, defaultCapacity, type FastCgiRoute, type WorkersConfig } from './config.js'
-import type { WorkerGroup } from './mounts.js'
+import {
+  type Config,
+  defaultCapacity,
+  type FastCgiRoute,
+  type RouteConfig,
+  type WorkersConfig,
+} from './config.js'
+import type { MountDependencies, WorkerGroup } from './mounts.js'
 import { StartFailure } from './start-failure.js'
 import { workerReady } from './worker-ready.js'
 
-/** A worker serves one request at a time unless the route knows better. */
+/** A worker serves one request at a time unless the route or the worker says more. */
 const workerCapacity = 1
-
-interface Programs {
-  readonly spawner: Spawner
-  readonly log: Logger
-}
 
 /** The gateway of a route and, where the programs are ours, its workers. Nothing is started yet. */
 export function createFastCgiMount(
   route: FastCgiRoute,
   config: Config,
-  programs: Programs,
+  dependencies: MountDependencies,
 ): { readonly gateway: Gateway; readonly workers?: WorkerGroup } {
   const { backend } = route
+  if (backend.kind === 'addresses') {
+    const upstreams = atAddresses(route, backend.addresses, dependencies.log)
+    return { gateway: createGateway(route, config, dependencies, { upstreams }) }
+  }
   let supervisor: Supervisor | undefined
   const upstreams = new Upstreams({
     queue: route.queue,
-    supplied: backend.kind === 'workers',
+    supplied: true,
     onWaiting: count => supervisor?.wanted(count),
-    onHealth: healthLog(route.path, programs.log),
+    onHealth: healthLog(route.path, dependencies.log),
   })
-  const gateway = createGateway(route, config, upstreams, programs.log)
-  if (backend.kind === 'addresses') {
-    const capacity = route.capacity ?? defaultCapacity
-    for (const address of backend.addresses) upstreams.add({ address, capacity })
-    return { gateway }
-  }
   const workers = config.dev ? backend.workers : { ...backend.workers, watch: [] }
-  supervisor = createSupervisor(workers, route.capacity ?? workerCapacity, upstreams, programs)
+  supervisor = createSupervisor(workers, route.capacity ?? workerCapacity, upstreams, dependencies)
   return {
-    gateway: endingWith(gateway, supervisor),
+    gateway: createGateway(route, config, dependencies, { upstreams, workers: supervisor }),
     workers: groupOf(route.path, supervisor),
   }
 }
 
-function createGateway(
-  route: FastCgiRoute,
+/** The gateway of a route, behind the authorizer at `address` (FastCGI §6.3). */
+export function createAuthorized(
+  inner: Gateway,
+  route: RouteConfig,
+  address: Address,
   config: Config,
-  upstreams: Upstreams,
+  dependencies: MountDependencies,
+): Gateway {
+  const asked = authorizerRoute(route, address)
+  const upstreams = atAddresses(asked, [address], dependencies.log)
+  const role = 'authorizer'
+  const gateway = createGateway(asked, config, dependencies, { upstreams, role })
+  return new AuthorizedGateway({ inner, authorizer: new GatewayAuthorizer(gateway) })
+}
+
+function atAddresses(
+  { path, queue, capacity = defaultCapacity }: FastCgiRouteConfig,
+  addresses: readonly Address[],
   log: Logger,
+): Upstreams {
+  const upstreams = new Upstreams({ queue, onHealth: healthLog(path, log) })
+  for (const address of addresses) upstreams.add({ address, capacity })
+  return upstreams
+}
+
+interface Behind {
+  readonly upstreams: Upstreams
+  readonly workers?: GatewayWorkers
+  readonly role?: Role
+}
+
+function createGateway(
+  route: FastCgiRouteConfig,
+  config: Config,
+  { log, environment }: MountDependencies,
+  behind: Behind,
 ): Gateway {
   const { path, root, index, split } = route
   const documentRoot = root ?? config.root
   return new FastCgiGateway({
+    ...behind,
     route,
-    upstreams,
-    workers: route.backend.kind === 'workers',
     files: root === undefined ? undefined : createFileFinder({ path, root, index, split }),
     documentRoot: documentRoot === undefined ? undefined : fromText(documentRoot),
     serverName: config.serverName,
     serverSoftware,
     clientBodyMs: config.timeouts.bodyMs,
     log,
+    hostEnvironment: environment,
   })
 }
 
@@ -81,7 +113,7 @@ function createSupervisor(
   config: WorkersConfig,
   capacity: number,
   upstreams: Upstreams,
-  { spawner, log }: Programs,
+  { spawner, log }: MountDependencies,
 ): Supervisor {
   return new Supervisor({
     config,
@@ -92,21 +124,6 @@ function createSupervisor(
     log,
     ready: workerReady,
   })
-}
-
-/** Requests first, then the workers that answer them. */
-function endingWith(gateway: Gateway, supervisor: Supervisor): Gateway {
-  return {
-    send: request => gateway.send(request),
-    close: async () => {
-      await gateway.close()
-      await supervisor.close()
-    },
-    kill: () => {
-      gateway.kill()
-      supervisor.kill()
-    },
-  }
 }
 
 function groupOf(path: string, supervisor: Supervisor): WorkerGroup {

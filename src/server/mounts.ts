@@ -49,8 +49,12 @@ export async function createMounts(
 ): Promise<Mount[]> {
   return await Promise.all(
     config.routes.map(async route => {
-      const { path, encodedSlash } = route
-      return { path, encodedSlash, ...(await createGateway(route, config, dependencies)) }
+      const { path, encodedSlash, authorize } = route
+      const { gateway: inner, ...workers } = await createGateway(route, config, dependencies)
+      if (authorize === undefined) return { path, encodedSlash, gateway: inner, ...workers }
+      const { createAuthorized } = await import('./fastcgi-mount.js')
+      const gateway = createAuthorized(inner, route, authorize, config, dependencies)
+      return { path, encodedSlash, gateway, ...workers }
     }),
   )
 }

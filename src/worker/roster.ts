@@ -56,6 +56,12 @@ export class Roster {
     return this.#workers.some(({ state }) => state === 'starting')
   }
 
+  /** No more may be started. */
+  get isFull(): boolean {
+    const { max } = this.#options.config.count
+    return this.#workers.length >= max && this.serving.length >= max
+  }
+
   get draining(): number {
     return this.#workers.length - this.serving.length
   }
@@ -78,7 +84,8 @@ export class Roster {
   newGeneration(): void {
     this.#generation++
     for (const worker of this.#workers) {
-      if (worker.state === 'starting' && worker.pid === undefined) worker.generation = this.#generation
+      if (worker.state === 'starting' && worker.pid === undefined)
+        worker.generation = this.#generation
     }
   }
 

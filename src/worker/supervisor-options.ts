@@ -21,7 +21,7 @@ export interface SupervisorOptions {
   readonly log: Logger
   /**
    * The protocol's question whether a worker answers: settles when it does, is asked again when it rejects.
-   * Undefined: a worker that has lived 100 ms is ready.
+   * Undefined: a worker is ready when it waits for connections, as far as the system shows it (`readiness.ts`).
    */
   readonly ready: ReadyProbe | undefined
   /** Milliseconds, monotonic; default performance.now. */

@@ -8,11 +8,10 @@
  */
 import type { Address } from '../upstream/address.js'
 import type { Outcome } from '../upstream/upstreams.js'
+import { Need } from './need.js'
 import { Pending } from './pending.js'
 import { afterEnd, noHistory, type RestartHistory } from './restart-policy.js'
 import { Roster } from './roster.js'
-import { lookMs, SharedLoad } from './shared-load.js'
-import { Demand, neededWorkers, wantedWorkers } from './sizing.js'
 import { openWorkerSockets, type WorkerSockets } from './sockets.js'
 import type { SupervisorOptions, WorkerReport } from './supervisor-options.js'
 import { type FileWatch, watchFiles } from './watch.js'
@@ -29,9 +28,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #now: () => number
   readonly #roster: Roster
-  readonly #demand = new Demand()
-  readonly #sharedLoad = new SharedLoad()
-  readonly #dynamic: boolean
+  readonly #need: Need
   #sockets: WorkerSockets | undefined
   #history: RestartHistory = noHistory
   #closing = false
@@ -48,11 +45,11 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
-    this.#dynamic = options.config.count.max > options.config.count.min
     this.#roster = new Roster(options, this.#now, {
       onChange: () => this.#tend(),
       onReleased: (worker, outcome, request) => this.#released(worker, outcome, request),
     })
+    this.#need = new Need(options, this.#roster)
   }
 
   get workers(): readonly WorkerReport[] {
@@ -91,9 +88,9 @@ export class Supervisor {
     this.#watch = watchFiles(config.watch, log, () => void this.reload().catch(() => {}))
   }
 
-  /** Requests wait in line: more workers might help. Cheap where the number is fixed. */
+  /** Requests wait in line: more workers might help. Cheap where there are as many as there may be. */
   wanted(waiting: number): void {
-    if (this.#dynamic && !this.#closing) this.#tend(waiting)
+    if (this.#need.dynamic && !this.#closing && !this.#roster.isFull) this.#tend(waiting)
   }
 
   /**
@@ -155,7 +152,7 @@ export class Supervisor {
     this.#reap(now)
     if (this.#closing || this.#sockets === undefined) return
     this.#timeOut(now)
-    const wanted = this.#wanted(now, waiting, this.#sockets)
+    const wanted = this.#need.wanted(now, waiting, this.#sockets)
     this.#cull(now, wanted)
     this.#spawn(now, wanted, this.#sockets)
     this.#tell()
@@ -178,7 +175,7 @@ export class Supervisor {
       this.#history = afterEnd(this.#history, ended)
       const delayMs = Math.max(0, Math.round(this.#history.notBefore - now))
       if (onPurpose) log.info({ ...facts, end }, 'a worker ended; another takes its place')
-      else log.error({ ...facts, end, delayMs }, 'a worker failed; another takes its place')
+      else log.error({ ...facts, end, delayMs }, 'a worker failed')
       this.#lastFailure = failureOf(worker, config.command)
       if (!worker.wasReady && worker.generation === this.#roster.generation) this.#giveUpReload()
     }
@@ -205,32 +202,15 @@ export class Supervisor {
     }
   }
 
-  /** The number to have now. */
-  #wanted(now: number, inLine: number, sockets: WorkerSockets): number {
-    const { config, capacity, upstreams } = this.#options
-    if (!this.#dynamic) return config.count.min
-    const { serving } = this.#roster
-    const active = serving.reduce((sum, worker) => sum + worker.active, 0)
-    const needed =
-      upstreams === undefined
-        ? this.#sharedLoad.needed(serving, () => sockets.waiting(), now)
-        : neededWorkers(active + Math.max(inLine, upstreams.waiting), capacity)
-    this.#demand.note(needed, now)
-    return wantedWorkers(config.count, needed)
-  }
-
   /** Ends what is outdated once there is another, and what nobody has needed for a while. */
   #cull(now: number, wanted: number): void {
-    const { count } = this.#options.config
     for (const worker of this.#roster.ready) worker.findWear(now)
     let surplus = this.#roster.ready.length - wanted
     for (const worker of this.#roster.outdated) {
       if (worker.state === 'ready' && surplus-- > 0) worker.retire(undefined)
     }
-    if (!this.#dynamic) return
-    const keep = wantedWorkers(count, this.#demand.most(now, count.idleMs))
     const { ready } = this.#roster
-    surplus = ready.length - Math.max(keep, wanted)
+    surplus = ready.length - this.#need.kept(now, wanted)
     for (const worker of ready) {
       if (worker.isIdle && surplus-- > 0) worker.retire(undefined)
     }
@@ -262,34 +242,36 @@ export class Supervisor {
 
   /** The next time something is due by itself. */
   #schedule(now: number): void {
-    const { recycling, readyMs, count } = this.#options.config
-    const { all, serving } = this.#roster
-    const due = [now + slowTickMs]
+    const { recycling, readyMs } = this.#options.config
+    const due = [this.#need.dueAt(now)]
+    if (recycling.memoryBytes > 0 || this.#options.upstreams === undefined)
+      due.push(now + slowTickMs)
     if (this.#history.notBefore > now) due.push(this.#history.notBefore)
-    for (const { state, outdated, record } of all) {
+    for (const { state, outdated, record } of this.#roster.all) {
       if (state === 'starting') due.push(record.startedAt + readyMs)
       if (state !== 'ready' || outdated !== undefined || recycling.ageMs === 0) continue
       due.push(record.startedAt + recycling.ageMs)
     }
-    if (this.#options.upstreams === undefined && this.#dynamic) due.push(now + lookMs)
-    if (serving.length > count.min) due.push(now + Math.max(20, count.idleMs / 4))
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#tend(), Math.ceil(Math.min(...due) - now))
+    const next = Math.min(...due)
+    if (next === Number.POSITIVE_INFINITY) return
+    this.#timer = setTimeout(() => this.#tend(), Math.ceil(next - now))
   }
 
   #released(worker: Worker, outcome: Outcome, request: string): void {
-    const { log, capacity, upstreams } = this.#options
+    const now = this.#now()
     worker.record.count(outcome)
-    if (this.#dynamic && upstreams !== undefined) {
-      this.#demand.note(neededWorkers(upstreams.active + 1, capacity), this.#now())
-    }
+    this.#need.released(now)
     if (outcome === 'stuck') {
       const { name, pid } = worker
-      log.error({ worker: name, pid, request }, 'a worker is stuck; another takes its place')
+      this.#options.log.error(
+        { worker: name, pid, request },
+        'a worker is stuck; another takes its place',
+      )
       void worker.stuck(request)
     } else if (worker.record.isUseless) {
       worker.fail('failed request after request')
-    } else if (worker.record.isWorn(this.#now())) {
+    } else if (worker.record.isWorn(now)) {
       this.#tend()
     }
   }

@@ -68,8 +68,13 @@ export class WorkerProcess {
   async ask(signal: NodeJS.Signals, request: string, ms: number): Promise<void> {
     if (this.#exit !== undefined) return
     this.#output.tag({ request })
-    // To the leader only: the processes it has started may not expect the signal.
-    process.kill(this.#child.pid, signal)
+    try {
+      // To the leader only: the processes it has started may not expect the signal.
+      process.kill(this.#child.pid, signal)
+    } catch {
+      // It has just ended.
+      return
+    }
     await Promise.race([pause(ms, undefined, { ref: false }), this.exited])
   }
 }

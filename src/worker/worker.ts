@@ -149,6 +149,7 @@ export class Worker {
 
   /** Sets `outdated` when it is due to be replaced for its age, its requests or its memory. */
   findWear(now: number): void {
+    if (this.#options.upstreams === undefined) this.look()
     if (this.pid !== undefined) this.outdated ??= this.record.reasonToReplace(this.pid, now)
   }
 
@@ -161,6 +162,7 @@ export class Worker {
 
   /** The same at once, for a fault. */
   fail(fault: string): void {
+    if (this.#state !== 'starting' && this.#state !== 'ready') return
     this.#fault = fault
     this.retire(0)
   }
@@ -186,7 +188,10 @@ export class Worker {
   async #run(): Promise<void> {
     try {
       const process = await this.#start()
-      void process.exited.then(() => this.#leave(0))
+      void process.exited.then(() => {
+        this.#probing.abort()
+        void this.#leave(0)
+      })
       if (this.#ending !== 'not yet') process[this.#ending]()
       else void this.#becomeReady(process)
       await process.gone
@@ -216,7 +221,8 @@ export class Worker {
 
   async #becomeReady(process: WorkerProcess): Promise<void> {
     const address = this.#socket?.address
-    if (address !== undefined) await untilReady(this.#options.ready, address, this.#probing.signal)
+    if (address === undefined) return
+    await untilReady(this.#options.ready, address, process.pid, this.#probing.signal)
     if (this.#state !== 'starting' || process.exit !== undefined) return
     this.#wasReady = true
     this.look()

@@ -2,7 +2,7 @@
  * What counts as the same answer, before the measuring and during it.
  */
 import { createHash } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import t, { type Test } from 'tap'
 import { agree, ask, type WholeAnswer } from '../../src/bench/answer.js'
 import { AnswerCheck, mostComparedBytes } from '../../src/bench/answer-check.js'
@@ -102,8 +102,8 @@ t.test('while the load runs every byte is compared', async t => {
   t.equal(check(varies, [Buffer.from('anything')]).isRight(200, 'a/b'), true)
 })
 
-async function listen(t: Test, onRequest: Parameters<typeof createServer>[1]): Promise<number> {
-  const server = createServer(onRequest ?? {})
+async function listen(t: Test, onRequest: RequestListener): Promise<number> {
+  const server = createServer(onRequest)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => server.close())
   const address = server.address()

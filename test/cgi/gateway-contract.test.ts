@@ -1,6 +1,7 @@
 /** The contract of every gateway, kept by CGI with each way of starting processes. */
 import type { Test } from 'tap'
-import { type Behaviours, gatewayContract, type Subject } from '../contract/gateway.js'
+import { type Behaviours, gatewayContract, pathsBelow, type Subject } from '../contract/gateway.js'
+import { untilGone } from '../support/processes.js'
 import { plainHead, printing, program, shell } from '../support/programs.js'
 import { startTestServer } from '../support/serve.js'
 import { type SpawnerName, spawnerNamed } from '../support/spawners.js'
@@ -30,23 +31,12 @@ const scripts = {
 const start =
   (spawner: SpawnerName) =>
   async (t: Test): Promise<Subject> => {
-    const at = (name: keyof Behaviours): string => `/cgi-bin/${name}.cgi`
+    const server = await startTestServer(t, { scripts, spawner })
     return {
-      server: await startTestServer(t, { scripts, spawner }),
+      server,
       failure: 500,
-      paths: {
-        environment: at('environment'),
-        echo: at('echo'),
-        missing: at('missing'),
-        cookies: at('cookies'),
-        noContent: at('noContent'),
-        splitHead: at('splitHead'),
-        drip: at('drip'),
-        hang: at('hang'),
-        mute: at('mute'),
-        cut: at('cut'),
-        large: at('large'),
-      },
+      paths: pathsBelow('/cgi-bin/', '.cgi'),
+      untilOver: async () => await untilGone(Number(await server.root.note('pid'))),
     }
   }
 

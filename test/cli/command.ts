@@ -103,9 +103,12 @@ export function runPostern(
 }
 
 /** Status and body of one request on a connection of its own. */
-export function get(url: string): Promise<{ readonly status: number; readonly body: string }> {
+export function get(
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly status: number; readonly body: string }> {
   return new Promise((resolve, reject) => {
-    const request = httpGet(url, { agent: false }, response => {
+    const request = httpGet(url, { agent: false, headers }, response => {
       let body = ''
       response.setEncoding('utf8').on('data', text => {
         body += text

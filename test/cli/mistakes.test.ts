@@ -54,6 +54,12 @@ t.test('flags and words', async t => {
   await refuses(
     t,
     path,
+    ['--fastcgi', '/a/=/run/app.sock'],
+    'postern: --fastcgi: expected /prefix/=ADDRESS, got "/a/=/run/app.sock"; write for example --fastcgi /app/=unix:/run/app.sock or --fastcgi /app/=127.0.0.1:9000',
+  )
+  await refuses(
+    t,
+    path,
     ['--root', 'nowhere'],
     'postern: --root: there is no folder nowhere; create it, or correct the path',
   )
@@ -84,12 +90,19 @@ t.test('mistakes in the configuration name file, line and column', async t => {
     words,
     `postern: c.yaml:3:10: routes[0].cgi: there is no folder or program ${root.cgi}/nowhere; create it, or correct the path`,
   )
-  write('routes:\n  - path: /a/\n    fastcgi: unix:/run/x\n')
+  write('routes:\n  - path: /a/\n    scgi: unix:/run/x\n')
   await refuses(
     t,
     root.cgi,
     words,
-    'postern: c.yaml:3:5: routes[0].fastcgi: this version of Postern does not run fastcgi routes yet; remove it, or use cgi',
+    'postern: c.yaml:3:5: routes[0].scgi: this version of Postern does not run scgi routes yet; remove it, or use cgi or fastcgi',
+  )
+  write('routes:\n  - path: /a/\n    fastcgi:\n      command: [./nowhere]\n')
+  await refuses(
+    t,
+    root.cgi,
+    words,
+    `postern: c.yaml:4:17: routes[0].fastcgi.command[0]: there is no program ${root.cgi}/nowhere; install it, or correct the path`,
   )
   write('listen: 8000\n')
   await refuses(

@@ -6,7 +6,6 @@
  * are the client's; what is special to one protocol belongs in that protocol's own tests.
  */
 import t, { type Test } from 'tap'
-import { untilGone } from '../support/processes.js'
 import { environmentOf } from '../support/programs.js'
 import type { TestServer } from '../support/serve.js'
 
@@ -26,7 +25,7 @@ export interface Behaviours {
   readonly splitHead: string
   /** Body `one`; then, once the note `go` is there, `two`. */
   readonly drip: string
-  /** Notes its pid as `pid`, prints `started` and stays. */
+  /** Prints `started` and works on until nobody wants its answer. */
   readonly hang: string
   /** Ends without a word. */
   readonly mute: string
@@ -42,6 +41,26 @@ export interface Subject {
   readonly paths: Behaviours
   /** Status when a program gives no head: 500 for CGI, 502 for the others (E-30). */
   readonly failure: 500 | 502
+  /** Settles when the work of `hang` is over: its process is gone, or says that it has stopped. */
+  readonly untilOver: () => Promise<unknown>
+}
+
+/** The request paths of programs that tell behaviours apart by what follows `prefix`, which ends with `/`. */
+export function pathsBelow(prefix: string, suffix = ''): Behaviours {
+  const at = (name: keyof Behaviours): string => `${prefix}${name}${suffix}`
+  return {
+    environment: at('environment'),
+    echo: at('echo'),
+    missing: at('missing'),
+    cookies: at('cookies'),
+    noContent: at('noContent'),
+    splitHead: at('splitHead'),
+    drip: at('drip'),
+    hang: at('hang'),
+    mute: at('mute'),
+    cut: at('cut'),
+    large: at('large'),
+  }
 }
 
 const largeBytes = 8 * 1024 * 1024
@@ -139,11 +158,11 @@ export function gatewayContract(name: string, start: (t: Test) => Promise<Subjec
     },
   )
 
-  check('F-5 a client that leaves ends the work', async (t, { server, paths }) => {
+  check('F-5 a client that leaves ends the work', async (t, { server, paths, untilOver }) => {
     const connection = await server.connect()
     connection.request(paths.hang)
     await connection.response({ onData: () => connection.destroy() })
-    await untilGone(Number(await server.root.note('pid')))
+    await untilOver()
     const again = await server.request(paths.echo, { method: 'POST', body: 'still here' })
     t.equal(again.text(), 'still here')
   })

@@ -141,6 +141,9 @@ t.test('A-5: a directory means its index, by its proper name', async t => {
   t.match(find('/both//'), { kind: 'script' }, 'in the order of the names')
   t.strictSame(find('/app'), { kind: 'redirect', path: '/php/app/' })
   t.strictSame(find('/a b'), { kind: 'redirect', path: '/php/a%20b/' })
+  const atRoot = finder(root, { path: '/', index: ['index.php'] })
+  const toHere = { kind: 'redirect', path: '/app/' }
+  t.strictSame(atRoot('//app'), toHere, 'no other host, though it begins with two slashes')
   t.strictSame(find(''), { kind: 'redirect', path: '/php/' }, 'L-6: the mount without its slash')
   for (const rest of ['/empty', '/empty/', '/odd/']) {
     t.throws(() => find(rest), code('SCRIPT_IS_DIRECTORY'), rest)
@@ -191,7 +194,12 @@ t.test('a root that is itself behind a link', async t => {
   t.match(find('/a.php'), { kind: 'script', file: `${link}/a.php` })
   t.strictSame(find('/style.css'), { kind: 'file', file: `${root}/style.css` })
   t.strictSame(find('/b.css'), { kind: 'file', file: `${root}/style.css` })
-  renameSync(root, `${root}2`)
+  mkdirSync(join(root, '..', 'deploy', '.releases'), { recursive: true })
+  const release = join(root, '..', 'deploy', '.releases', '1')
+  renameSync(root, release)
+  symlinkSync(release, root)
+  t.strictSame(find('/b.css'), { kind: 'file', file: `${release}/style.css` }, 'moved meanwhile')
+  rmSync(root)
   t.throws(() => find('/style.css'), GatewayError, 'a link to nothing')
 })
 
@@ -203,11 +211,18 @@ t.test('what is neither a file nor a directory is nothing', async t => {
   t.throws(() => find('/fifo.txt'), code('NOT_FOUND'))
 })
 
-t.test('a folder that may not be entered', { skip: process.getuid?.() === 0 }, async t => {
+t.test('a folder that may not be entered', async t => {
   const root = makeRoot(t, 'closed/a.php')
+  const privileged = process.getuid?.() === 0
+  chmodSync(dirname(root), 0o755)
   chmodSync(join(root, 'closed'), 0)
-  t.throws(() => finder(root)('/closed/a.php'), code('FORBIDDEN'))
-  chmodSync(join(root, 'closed'), 0o755)
+  if (privileged) process.seteuid?.(65_534)
+  try {
+    t.throws(() => finder(root)('/closed/a.php'), code('FORBIDDEN'))
+  } finally {
+    if (privileged) process.seteuid?.(0)
+    chmodSync(join(root, 'closed'), 0o755)
+  }
 })
 
 t.test('without split every file is a script, and no source is ever sent', async t => {

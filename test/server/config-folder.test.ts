@@ -1,9 +1,15 @@
 /** A configuration without a file, and flags on top of one with. */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Config, defaultCgiRoute, defaultConfig } from '../../src/server/config.js'
+import {
+  type Config,
+  defaultCgiRoute,
+  defaultConfig,
+  defaultFastCgiRoute,
+  type FastCgiRoute,
+} from '../../src/server/config.js'
 import { applyOverrides, configForFolder } from '../../src/server/config-folder.js'
 
 function folderWith(t: Test, ...names: string[]): string {
@@ -98,4 +104,40 @@ t.test('--cgi-bin keeps the other settings of the route', async t => {
     { cgiBin: join(path, 'scripts') },
   )
   t.same(routes, [other, { ...route, target: join(path, 'scripts') }])
+})
+
+t.test(
+  '--fastcgi keeps the other settings of the route, and replaces one of another kind',
+  async t => {
+    const route: FastCgiRoute = {
+      ...defaultFastCgiRoute,
+      path: '/app/',
+      backend: { kind: 'addresses', addresses: [{ kind: 'unix', path: '/old' }] },
+      capacity: 3,
+    }
+    const place = { path: '/x/', target: '/srv', program: false }
+    const config = { ...defaultConfig, routes: [route, { ...defaultCgiRoute, ...place }] }
+    const address = { kind: 'tcp', host: 'h', port: 1 } as const
+    const { routes } = applyOverrides(config, {
+      fastcgi: [
+        { path: '/app/', address: { kind: 'unix', path: 'new' } },
+        { path: '/x/', address },
+      ],
+    })
+    t.same(routes, [
+      {
+        ...route,
+        backend: { kind: 'addresses', addresses: [{ kind: 'unix', path: resolve('new') }] },
+      },
+      { ...defaultFastCgiRoute, path: '/x/', backend: { kind: 'addresses', addresses: [address] } },
+    ])
+  },
+)
+
+t.test('--cgi-bin replaces a route of another kind', async t => {
+  const target = folderWith(t)
+  const backend = { kind: 'addresses', addresses: [] } as const
+  const fastcgi: FastCgiRoute = { ...defaultFastCgiRoute, path: '/cgi-bin/', backend }
+  const { routes } = applyOverrides({ ...defaultConfig, routes: [fastcgi] }, { cgiBin: target })
+  t.same(routes, [{ ...defaultCgiRoute, path: '/cgi-bin/', target, program: false }])
 })

@@ -35,15 +35,24 @@ t.test('FastCGI §4.1: the question is FCGI_GET_VALUES, whatever is answered wil
     }),
   )
   await within('it is ready', workerReady(address, never))
-  // version 1, type 9, id 0, 16 bytes, no padding; then the name, and a value of no bytes.
-  t.equal(asked, `0109000000100000${'0e00'}${Buffer.from('FCGI_MAX_CONNS').toString('hex')}`)
+  // Version 1, type 9, id 0, 17 bytes and 7 of padding (libfcgi wants some); the name, a value of no bytes.
+  const name = Buffer.from('FCGI_MPXS_CONNS').toString('hex')
+  t.equal(asked, `0109000000110700${'0f00'}${name}${'00'.repeat(7)}`)
 })
 
-t.test('a program that hangs up runs', async t => {
-  const ends = await program(t, socket => void socket.resume().once('data', () => socket.end()))
-  await within('it is ready', workerReady(ends, never))
-  const breaks = await program(t, socket => void socket.destroy())
-  await within('it is ready', workerReady(breaks, never))
+t.test('a program that reads the question and hangs up runs', async t => {
+  const address = await program(t, socket => void socket.resume().once('data', () => socket.end()))
+  await within('it is ready', workerReady(address, never))
+})
+
+t.test('one that dies before it takes the connection does not', async t => {
+  const path = join(tempRoot(t).path, 's')
+  const server: Server = createServer({ pauseOnConnect: true }, socket => void socket.destroy())
+  await new Promise<void>(resolve => server.listen(path, resolve))
+  t.teardown(() => server.close())
+  await t.rejects(within('it is refused', workerReady({ kind: 'unix', path }, never)), {
+    code: /^(ECONNRESET|EPIPE)$/,
+  })
 })
 
 t.test('one that says nothing is waited for, until the signal', async t => {

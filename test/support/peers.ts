@@ -1,11 +1,12 @@
 /**
- * Programs of others that some tests run with: python3, perl, git, gitweb.
+ * Programs of others that some tests run with: python3, perl, git, gitweb, php, libfcgi and more.
  *
  * Where one is missing the test is skipped by its name; with REQUIRE_PEERS=1 a missing one is a failure,
  * so that a CI machine cannot pass by having nothing installed.
  */
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants, readdirSync } from 'node:fs'
+import { basename, delimiter, join } from 'node:path'
 import type { Test } from 'tap'
 
 /**
@@ -26,6 +27,46 @@ export function missing(t: Test, name: string): void {
     return
   }
   t.pass(`${name} is not installed`, { skip: `${name} is not installed` })
+}
+
+/** The program made of a C source and libfcgi in `folder`, or undefined where gcc or libfcgi is missing. */
+export function libfcgiProgram(t: Test, source: string, folder: string): string | undefined {
+  const gcc = peer(t, 'gcc')
+  if (gcc === undefined) return undefined
+  const program = join(folder, basename(source, '.c'))
+  try {
+    execFileSync(gcc, ['-O1', '-o', program, source, '-lfcgi'], { stdio: 'pipe' })
+    return program
+  } catch (error) {
+    // A source that libfcgi does not suit must not pass for a machine without it.
+    if (!String(error).includes('-lfcgi') && !String(error).includes('fcgi_stdio.h')) throw error
+    missing(t, 'libfcgi')
+    return undefined
+  }
+}
+
+/** Absolute path of a perl that has the module, or undefined. */
+export function perlWith(t: Test, module: string): string | undefined {
+  const perl = peer(t, 'perl')
+  if (perl === undefined) return undefined
+  try {
+    execFileSync(perl, [`-M${module}`, '-e', '1'], { stdio: 'pipe' })
+    return perl
+  } catch {
+    missing(t, module)
+    return undefined
+  }
+}
+
+/** Absolute path of php-fpm, whose name Debian ends with its version, or undefined. */
+export function phpFpm(t: Test): string | undefined {
+  const folder = '/usr/sbin'
+  const names = readdirSync(folder).filter(name => /^php-fpm[\d.]*$/.test(name))
+  return peer(
+    t,
+    'php-fpm',
+    names.map(name => join(folder, name)),
+  )
 }
 
 /** Absolute path of a program on PATH, or undefined. */

@@ -1,0 +1,21 @@
+/**
+ * The public door `postern/fastcgi`: re-exports, nothing else.
+ */
+export type { RequestHandler } from './app/answer.js'
+export { variablesOf } from './app/incoming.js'
+export { createServer, type FastCgiServer, type FastCgiServerOptions } from './app/server.js'
+export {
+  type ClientAnswer,
+  type ClientEnd,
+  type ClientRequest,
+  FastCGIClient,
+} from './fastcgi/client.js'
+export type { Role } from './fastcgi/record.js'
+export {
+  createResponder,
+  type ListenTarget,
+  type Responder,
+  type ResponderHandler,
+} from './fastcgi/responder.js'
+export type { ResponderOptions } from './fastcgi/responder-options.js'
+export type { FastCgiRequest } from './fastcgi/responder-streams.js'

@@ -1,0 +1,28 @@
+/**
+ * What the requests of one gateway share. Types only.
+ *
+ * Made once by `gateway.ts`; nothing in it belongs to one request.
+ */
+import type { HeadSource } from '../cgi/head-reader.js'
+import type { HeadResponses } from '../cgi/head-response.js'
+import type { Logger } from '../log.js'
+import type { Upstreams } from '../upstream/upstreams.js'
+import type { Connections } from './connections.js'
+import type { FastCgiRouteConfig } from './options.js'
+import type { RequestRun } from './request-run.js'
+import type { Limits, TimeKeeper } from './time-limits.js'
+
+export interface RunContext {
+  readonly route: FastCgiRouteConfig
+  readonly limits: Limits
+  readonly upstreams: Upstreams
+  /** Programs come and go by themselves: when all were tried there will be another. */
+  readonly supplied: boolean
+  readonly connections: Connections
+  readonly time: TimeKeeper
+  readonly responses: HeadResponses
+  readonly newHeadSource: () => HeadSource
+  readonly log: Logger
+  /** Called when END_REQUEST is here or will not come. */
+  readonly onOver: (run: RequestRun) => void
+}
