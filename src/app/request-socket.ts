@@ -221,7 +221,8 @@ export class RequestSocket extends Duplex implements RequestOwner, InletReader {
     if (request !== undefined && !request.destroyed && request.listenerCount('close') > 0) {
       request.resume()
     }
-    this.destroy()
+    // Not at once: a stream that is destroyed in the call-back of its last write makes an error of it.
+    process.nextTick(close, this)
   }
 
   #finish(): void {
@@ -251,6 +252,10 @@ export class RequestSocket extends Duplex implements RequestOwner, InletReader {
 function finished(this: ServerResponse): void {
   const socket: unknown = this.socket
   if (socket instanceof RequestSocket) socket.finished()
+}
+
+function close(socket: RequestSocket): void {
+  socket.destroy()
 }
 
 function drained(this: Duplex): void {

@@ -29,6 +29,9 @@ export async function runBench(
 ): Promise<number> {
   const flags = readBenchFlags(words)
   if (flags === undefined) return 0
+  // A reader that has gone (EPIPE) must not keep the servers from being ended.
+  process.stdout.on('error', () => {})
+  process.stderr.on('error', () => {})
   const stop = new AbortController()
   const onSignal = (signal: StopSignal): void => {
     if (!stop.signal.aborted) say('ending; what was measured so far follows')

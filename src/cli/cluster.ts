@@ -145,7 +145,9 @@ class Members {
 
   async close(): Promise<void> {
     const graces = this.#config.routes.map(route => route.timeouts.graceMs)
-    const deadline = this.#config.timeouts.drainMs + Math.max(0, ...graces) + drainSlackMs
+    // The last requests, what they leave behind at workers, and from TERM to KILL: a grace each.
+    const ending = 3 * Math.max(0, ...graces)
+    const deadline = this.#config.timeouts.drainMs + ending + drainSlackMs
     this.#end('drain')
     if (!(await this.#emptyWithin(deadline))) await this.kill()
   }

@@ -20,6 +20,8 @@ export interface AnswerOwner {
   headKnown(head: ResponseHead): void
   /** There will be no head. */
   headFailed(error: GatewayError): void
+  /** After `headFailed`: what came is no head, and more may come. */
+  unreadable(): void
   /** No more STDOUT until `go`, please. */
   stop(): void
   go(): void
@@ -143,6 +145,7 @@ export class Answer implements ResponseBody {
       this.#owner.headKnown(read.head)
     } catch (error) {
       this.fail(upstreamError(asGatewayError(error)))
+      this.#owner.unreadable()
     }
   }
 

@@ -212,9 +212,12 @@ export class FastCgiConnection {
     return new GatewayError('UPSTREAM_UNREACHABLE', `${describeAddress(this.address)}: ${why}`)
   }
 
-  /** What was written is with the system: better than the word of `write`, which counts what has left already. */
+  /**
+   * What was written is with the system: better than the word of `write`, which counts what has left already.
+   * Node says `drain` only after a write that it answered with false: anything else may go on.
+   */
   #isTaken(): boolean {
-    return this.#socket.writableLength === 0
+    return this.#socket.writableLength === 0 || !this.#socket.writableNeedDrain
   }
 
   #writeRecord(stream: 'stdin' | 'data', id: number, content: Buffer): void {

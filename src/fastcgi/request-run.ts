@@ -211,6 +211,10 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     this.#reject(error)
   }
 
+  unreadable(): void {
+    if (this.#state === 'running') this.#abort()
+  }
+
   stop(): void {
     this.#dispatch.attempt?.pause()
   }

@@ -40,6 +40,8 @@ export class Inlet {
   #pieces = 0
   #holding = false
   #closed = false
+  /** How it ended, for a reader that comes later. */
+  #outcome: 'complete' | Error | undefined
 
   constructor(gate: Gate, limitBytes: number) {
     this.#gate = gate
@@ -51,9 +53,15 @@ export class Inlet {
     this.#reader = reader
   }
 
-  /** The contents as a stream. */
+  /** The contents as a stream. @throws Error when another reader is attached */
   readable(): Readable {
-    this.#reader ??= new InletStream(this)
+    if (this.#reader === undefined) {
+      const stream = new InletStream(this)
+      this.#reader = stream
+      if (this.#outcome === 'complete') stream.complete()
+      else if (this.#outcome !== undefined) stream.fail(this.#outcome)
+      return stream
+    }
     if (this.#reader instanceof InletStream) return this.#reader
     throw new Error('the body has another reader')
   }
@@ -93,9 +101,9 @@ export class Inlet {
   fail(error: Error): void {
     if (this.#closed) return
     this.#closed = true
+    this.#outcome = error
     this.wanted()
-    this.#reader ??= new InletStream(this)
-    this.#reader.fail(error)
+    this.#reader?.fail(error)
   }
 
   /** The request is over: what still comes is dropped (conventions G-50). */
@@ -122,8 +130,8 @@ export class Inlet {
 
   #complete(): void {
     this.#closed = true
-    this.#reader ??= new InletStream(this)
-    this.#reader.complete()
+    this.#outcome = 'complete'
+    this.#reader?.complete()
   }
 }
 

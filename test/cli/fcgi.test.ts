@@ -2,6 +2,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readFcgiFlags } from '../../src/cli/fcgi-flags.js'
 import { parseListen } from '../../src/server/address.js'
 import { children, isAlive, untilGone } from '../support/processes.js'
 import { type TempRoot, tempRoot } from '../support/temp-root.js'
@@ -140,12 +141,7 @@ t.test('--watch: a changed file replaces the workers', async t => {
   await untilGone(pids[0] ?? 0)
 })
 
-t.test('mistakes: one line that names the flag and what to write, exit code 2', async t => {
-  const root = tempRoot(t, {
-    'plain.txt': { content: 'x', mode: 0o644 },
-    'gone.sh': '#!/no/such\n',
-  })
-  writeFileSync(join(root.path, 'file'), 'x')
+t.test('mistakes of flags name the flag and what to write', async t => {
   const s = ['-s', 'unix:app.sock']
   const run = ['--', '/bin/true']
   const table: readonly (readonly [words: readonly string[], line: RegExp])[] = [
@@ -169,13 +165,48 @@ t.test('mistakes: one line that names the flag and what to write, exit code 2', 
     [[...s, '--grace', '1', '--grace', '2', ...run], /^--grace: given more than once/],
     [[...s, '--env', 'X', ...run], /^--env: expected NAME=value, got "X"/],
     [[...s, '--wach', ...run], /^--wach: unknown flag; did you mean --watch\?$/],
+  ]
+  for (const [words, message] of table) {
+    t.throws(() => readFcgiFlags(words, '0'), { name: 'ConfigError', message }, words.join(' '))
+  }
+})
+
+t.test('what flags become', async t => {
+  const read = (...words: string[]) => readFcgiFlags(['-s', '9000', ...words], '0')
+  t.match(read('./app', '-x', '--', 'y'), {
+    address: { kind: 'tcp', host: '127.0.0.1', port: 9000 },
+    command: ['./app', '-x', '--', 'y'],
+    workers: { count: { min: 4, max: 4, spare: 0 }, graceMs: 3_000, watch: [] },
+  })
+  t.match(read('--max', '2', 'x')?.workers.count, { min: 2, max: 2 })
+  t.match(read('-n1', '--max=8', '--spare=2', '--idle=5s', '--', 'x')?.workers.count, {
+    ...{ min: 1, max: 8, spare: 2, idleMs: 5_000 },
+  })
+  t.match(read('--recycle-age', '1h', '--recycle-memory', '512MiB', 'x')?.workers.recycling, {
+    ...{ requests: 0, ageMs: 3_600_000, memoryBytes: 512 * 1024 ** 2 },
+  })
+  t.match(read('--watch', '--directory', '/srv', 'x')?.workers, {
+    directory: '/srv',
+    watch: ['/srv'],
+  })
+})
+
+t.test('what cannot be followed: one line with the cause, exit code 2', async t => {
+  const root = tempRoot(t, {
+    'plain.txt': { content: 'x', mode: 0o644 },
+    'gone.sh': '#!/no/such\n',
+  })
+  writeFileSync(join(root.path, 'file'), 'x')
+  const s = ['-s', 'unix:app.sock']
+  const run = ['--', '/bin/true']
+  const table: readonly (readonly [words: readonly string[], line: RegExp])[] = [
     [[...s, '--directory', 'no', ...run], /^--directory: there is no folder \S+\/no; create it/],
-    [
-      [...s, '--', 'no-such-program'],
-      /^no-such-program: there is no such program on PATH; install it/,
-    ],
+    [[...s, '--', 'no-such'], /^no-such: there is no such program on PATH; install it/],
     [[...s, '--', './no'], /^\.\/no: there is no such program; correct the path$/],
-    [[...s, '--', 'cgi-bin/plain.txt'], /^cgi-bin\/plain\.txt: it may not be executed; chmod \+x /],
+    [
+      [...s, '--', 'cgi-bin/plain.txt'],
+      /^cgi-bin\/plain\.txt: it may not be executed; chmod \+x cgi-bin\/plain\.txt$/,
+    ],
     [
       [...s, '--', 'cgi-bin/gone.sh'],
       /^cgi-bin\/gone\.sh: it cannot be executed \(ENOENT\); the program after #!/,
@@ -184,23 +215,18 @@ t.test('mistakes: one line that names the flag and what to write, exit code 2', 
       ['-s', 'unix:no/s', ...run],
       /^--socket: cannot listen on unix:\S+: ENOENT; create the folder/,
     ],
-    [
-      ['-s', 'unix:file', ...run],
-      /^--socket: cannot listen on unix:\S+: EADDRINUSE; stop the process/,
-    ],
+    [['-s', 'unix:file', ...run], /^--socket: cannot listen on unix:\S+: EADDRINUSE; stop the/],
   ]
   for (const [words, line] of table) {
     const { code, stderr, stdout } = await runPostern(t, root.path, ['fcgi', ...words])
-    const [first = '', ...more] = stderr
-      .split('\n')
-      .filter(text => !text.startsWith('error a worker failed'))
-    t.match(first.replace(/^postern: /, ''), line)
-    t.same([code, stdout, more], [2, '', ['']], words.join(' '))
+    const lines = stderr.split('\n').filter(text => !text.startsWith('error a worker failed'))
+    t.match(lines[0]?.replace(/^postern: /, ''), line)
+    t.same([code, stdout, lines.length], [2, '', 2], words.join(' '))
   }
   const node = await runPostern(t, root.path, ['fcgi', ...s, ...run], { POSTERN_SPAWN: 'node' })
   t.match(
     node.stderr,
-    /^postern: fcgi: workers need a blocking socket.*POSTERN_SPAWN=node.*; install koffi/,
+    /^postern: fcgi: workers need a blocking socket.*POSTERN_SPAWN=node.*; install/,
   )
   t.equal(node.code, 2)
 })

@@ -265,6 +265,7 @@ t.test(
     )
     root.script('app/index.php', '<?php secret')
     root.script('app/style.css', 'css')
+    await appAt(t, join(root.cgi, 'a.sock'))
     const command = serve(t, root)
     const origin = await command.origin()
     t.same(await get(`${origin}/app/style.css`), { status: 200, body: 'css' })

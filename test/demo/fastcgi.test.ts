@@ -12,7 +12,7 @@ import { chooseSpawner } from '../../src/process/choose.js'
 import { type Command, get, postern } from '../cli/command.js'
 import { demoFiles } from '../support/demo.js'
 import { missing } from '../support/peers.js'
-import { isAlive, untilEnded } from '../support/processes.js'
+import { descendants, isAlive, untilEnded } from '../support/processes.js'
 import { waitFor, within } from '../support/wait-for.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -23,19 +23,22 @@ interface Said {
   readonly answers: number
 }
 
+/** `postern serve` at a free port. */
+const serve = (t: Test, words: readonly string[]) => run(t, [...words, '-p', '0'])
+
 /** The command in the folder of the project; undefined (and a skip) where there can be no workers. */
-async function serve(t: Test, words: readonly string[]): Promise<Command | undefined> {
+async function run(t: Test, words: readonly string[]): Promise<Command | undefined> {
   if (!existsSync(`${root}/dist/fastcgi.js`)) throw new Error('dist is not built: npm run build')
   const { spawner } = await chooseSpawner(process.env)
   if (spawner.name === 'node') {
     missing(t, 'koffi')
     return undefined
   }
-  const command = postern(t, root, [...words, '-p', '0'])
+  const command = postern(t, root, words)
   t.teardown(async () => {
     // Not killed: workers outlive a server that was.
     command.signal('SIGTERM')
-    await within('the server has ended', command.ended)
+    await within('it has ended', command.ended, 30_000)
   })
   return command
 }
@@ -109,6 +112,33 @@ t.test('the page of the app: with and without a slash, and its form', async t =>
     })
     t.match(await response.text(), '<h1>Hello, &#60;b&#62;&#34;Zoë&#34; &#38; co&#60;/b&#62;</h1>')
   }
+})
+
+t.test('postern bench measures the example in both modes and leaves nothing', async t => {
+  const brief = ['bench', '--json', '--duration', '300ms', '--clients', '2']
+  const command = await run(t, [...brief, '--rounds', '1'])
+  if (command === undefined) return
+  const { code, stdout } = await within('it has ended', command.ended, 60_000)
+  t.equal(code, 0)
+  const result = JSON.parse(stdout)
+  t.match(result, {
+    comparison: 'body',
+    answer: { status: 200, type: 'application/json', length: 18 },
+    skipped: [],
+    complete: true,
+  })
+  for (const mode of result.modes) t.match(mode.rounds, [{ errors: 0, wrong: 0 }], mode.title)
+  t.match(result.verdict, /^FastCGI carries [\d.]+ times as many requests as CGI; /)
+
+  const ending = await run(t, [...brief, '--rounds', '100'])
+  await ending?.logged(/^round 1 of 100: FastCGI/m)
+  const below = ending === undefined ? [] : descendants(ending.pid)
+  t.ok(below.length >= 3, 'servers, a load generator, workers')
+  ending?.signal('SIGINT')
+  const ended = await within('it has ended', Promise.resolve(ending?.ended), 30_000)
+  t.equal(ended?.code, 130)
+  t.match(JSON.parse(ended?.stdout ?? ''), { complete: false, modes: [{ rounds: [{}] }, {}] })
+  for (const pid of below) await untilEnded(pid)
 })
 
 t.test('the start page links both, and its script is one', async t => {

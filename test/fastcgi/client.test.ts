@@ -11,7 +11,7 @@ import { listenForBytes, type Peer } from '../support/byte-listener.js'
 import * as by from '../support/fastcgi-bytes.js'
 import { begin, end, pairs, record, stream } from '../support/fastcgi-bytes.js'
 import { openDescriptors } from '../support/processes.js'
-import { waitFor } from '../support/wait-for.js'
+import { settled, waitFor } from '../support/wait-for.js'
 
 const client = new FastCGIClient()
 const hello = Buffer.concat([stream(by.STDOUT, 1, 'Content-Type: text/plain\n\nhi'), end(1)])
@@ -149,6 +149,30 @@ t.test('a body of small pieces waits for a reader that is slow, and arrives whol
   const all = await peer?.receivedEnd(stdinEnd)
   t.equal(contents(all ?? Buffer.alloc(0), by.STDIN).length, pieces * 1_000)
   peer?.socket.write(hello)
+  t.same(await answer.ended, { appStatus: 0, protocolStatus: 0 })
+})
+
+t.test('a body of chunks that are small each waits, and goes on', async t => {
+  // As objects: a stream of bytes joins what waits, and fills the socket beyond its mark.
+  let given = 0
+  function* chunks(): Iterable<Buffer> {
+    for (; given < 2_000; given++) yield Buffer.alloc(1_000, 'b')
+  }
+  const peers: Peer[] = []
+  const answer = await ask(
+    t,
+    peer => {
+      peers.push(peer)
+      peer.socket.pause()
+    },
+    { body: Readable.from(chunks()), timeoutMs: 5_000 },
+  )
+  answer.stdout.resume()
+  await settled('the body', () => given)
+  t.ok(given > 0 && given < 2_000, `${given} chunks were taken while nobody read`)
+  peers[0]?.socket.resume()
+  await peers[0]?.receivedEnd(stdinEnd)
+  peers[0]?.socket.write(hello)
   t.same(await answer.ended, { appStatus: 0, protocolStatus: 0 })
 })
 

@@ -4,7 +4,7 @@
  * is wrong costs one request.
  */
 import t, { type Test } from 'tap'
-import type { FastCgiRoute } from '../../src/server/config.js'
+import { defaultFastCgiRoute, type FastCgiRoute } from '../../src/server/config.js'
 import { everySplit } from '../support/chunks.js'
 import { END, end, PARAMS, record, STDIN, STDOUT, stream } from '../support/fastcgi-bytes.js'
 import { fastCgiRoute } from '../support/fastcgi-route.js'
@@ -62,7 +62,8 @@ t.test('G-1, L-5, FCGI_ROLE what a GET is sent as, in one write', async t => {
     FCGI_ROLE: 'RESPONDER',
     MY_SETTING: '\xc3\xa9',
     HTTP_X_A: '1',
-    HTTP_X_B: undefined,
+    // env.set wins.
+    HTTP_X_B: 'ours',
     'HTTP_X-B': undefined,
     SCRIPT_NAME: '/app',
     PATH_INFO: '/a b',
@@ -72,11 +73,7 @@ t.test('G-1, L-5, FCGI_ROLE what a GET is sent as, in one write', async t => {
     SCRIPT_FILENAME: undefined,
     PATH: undefined,
   }
-  want satisfies object
-  for (const [name, value] of Object.entries(want)) {
-    if (name === 'HTTP_X_B') t.equal(params?.get(name), 'ours', 'env.set wins, and once')
-    else t.equal(params?.get(name), value, name)
-  }
+  for (const [name, value] of Object.entries(want)) t.equal(params?.get(name), value, name)
 })
 
 t.test(
@@ -149,13 +146,13 @@ t.test(
     const connection = await server.connect()
     connection.send('POST /app/early HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
     let seen = ''
-    const response = await connection.response({
+    await connection.response({
       onData: chunk => {
         seen += chunk.toString()
         if (seen === 'begun ') connection.send('5\r\nhello\r\n0\r\n\r\n')
       },
     })
-    t.equal(response.text(), 'begun hello', 'G-16')
+    t.equal(seen, 'begun hello', 'G-16')
     t.equal(worker.requests[0]?.params.has('CONTENT_LENGTH'), false)
   },
 )
@@ -259,6 +256,9 @@ t.test('G-13 a status at the end of a good answer is a warning', async t => {
   })
 })
 
+/** An application that goes on all the same is not waited for long. */
+const impatient = { ...defaultFastCgiRoute.timeouts, graceMs: 50 }
+
 /** What is wrong → the code it has, and a word of the log line. */
 const failures: readonly (readonly [what: string, code: string, script: Script])[] = [
   ['G-9 END_REQUEST at once', 'UPSTREAM_NO_OUTPUT', request => request.send(end(request.id))],
@@ -321,7 +321,7 @@ const failures: readonly (readonly [what: string, code: string, script: Script])
 
 for (const [what, code, script] of failures) {
   t.test(`E-30 ${what} is 502, and the next request works`, async t => {
-    const { server } = await start(t, { '/bad': script })
+    const { server } = await start(t, { '/bad': script }, { timeouts: impatient })
     const response = await server.request('/app/bad', { method: 'POST' })
     t.equal(response.status, 502)
     t.match(await server.accessFor('/app/bad'), { status: 502, error: code })
@@ -414,14 +414,11 @@ t.test('TCP: the same, without delay', async t => {
 })
 
 t.test('G-2 PARAMS longer than a record', async t => {
-  const { worker, server } = await start(t, { '/x': ok }, { ambiguousHeaders: 'drop' })
+  const env = { set: { A: 'a'.repeat(60_000) }, pass: [] }
+  const { worker, server } = await start(t, { '/x': ok }, { env })
   const headers = Array.from({ length: 3 }, (_, at) => `X-Long-${at}: ${'v'.repeat(9_000)}`)
-  const long = { set: { A: 'a'.repeat(60_000) }, pass: [] }
-  const other = await start(t, { '/x': ok }, { env: long })
   t.equal((await server.request('/app/x', { headers })).text(), 'ok')
-  t.equal(worker.requests[0]?.params.get('HTTP_X_LONG_2')?.length, 9_000)
-  t.equal((await other.server.request('/app/x', { headers })).text(), 'ok')
-  const [request] = other.worker.requests
+  const [request] = worker.requests
   t.equal(request?.params.get('A')?.length, 60_000)
   t.equal(request?.params.get('HTTP_X_LONG_2')?.length, 9_000)
   t.equal(request?.records.filter(seen => seen.type === PARAMS).length, 3)
