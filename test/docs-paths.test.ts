@@ -9,6 +9,9 @@ import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { z } from 'zod'
+import { readBenchFlags } from '../src/cli/bench-flags.js'
+import { readCallFlags } from '../src/cli/call-flags.js'
+import { readFcgiFlags } from '../src/cli/fcgi-flags.js'
 import { readFlags } from '../src/cli/flags.js'
 import { configSchema, routeSchemas } from '../src/server/config-schema.js'
 
@@ -70,16 +73,26 @@ function missingScripts(text: string): string[] {
 
 const benchFlags = all(read('bench/compare.ts'), /^ {4}'?([a-z-]+)'?: \{ type: '/gm)
 
-/** Whether `postern` or the benchmark has this flag. */
+/** What reads the words of each command. */
+const commandReaders: readonly ((words: readonly string[]) => unknown)[] = [
+  words => readFlags(words, '0'),
+  words => readCallFlags(words, '0'),
+  words => readFcgiFlags(words, '0'),
+  words => readBenchFlags(words),
+]
+
+/** Whether a command of `postern` or the benchmark has this flag. */
 function isFlag(name: string): boolean {
   if (['help', 'version', ...benchFlags].includes(name)) return true
-  try {
-    readFlags([`--${name}`], '0')
-    return true
-  } catch (error) {
-    // Any other complaint is about the value.
-    return !String(error).includes('unknown flag')
-  }
+  return commandReaders.some(read => {
+    try {
+      read([`--${name}`])
+      return true
+    } catch (error) {
+      // Any other complaint is about the value.
+      return !String(error).includes('unknown flag')
+    }
+  })
 }
 
 /** Flags that a text names and nobody has. */

@@ -40,8 +40,7 @@ export class AnswerCheck {
     this.#length += chunk.length
     const body = this.#body
     if (body === undefined || !this.#same) return
-    const to = Math.min(this.#length, body.length)
-    this.#same = this.#length <= body.length && chunk.compare(body, from, to) === 0
+    this.#same = chunk.compare(body, from, Math.min(this.#length, body.length)) === 0
   }
 
   /** The verdict on the whole answer. */

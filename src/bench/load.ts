@@ -57,14 +57,14 @@ export async function runLoad(
   const round = new Round(plan)
   const cpuBefore = process.cpuUsage()
   await round.run(signal, drainMs)
-  const { user, system } = process.cpuUsage(cpuBefore)
+  const cpu = process.cpuUsage(cpuBefore)
   return {
     seconds: plan.durationMs / 1000,
     ...round.counts,
     p50Ms: round.latencies.within(0.5),
     p99Ms: round.latencies.within(0.99),
     maxMs: round.latencies.within(1),
-    cpuSeconds: (user + system) / 1_000_000,
+    cpuSeconds: (cpu.user + cpu.system) / 1_000_000,
   }
 }
 

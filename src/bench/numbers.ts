@@ -1,4 +1,6 @@
-/** Numbers and times as a report writes them: as many digits as a reader can use. Pure. */
+/**
+ * Numbers and times as a report writes them: as many digits as a reader can use. Pure.
+ */
 
 /** Two or three significant digits, but every digit before the point: `5210`, `49`, `3.1`, `0.31`. */
 export function digits(value: number): string {

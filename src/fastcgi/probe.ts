@@ -24,11 +24,16 @@ export interface ProbeAnswer {
 /** Longest wait for an answer (G-21). */
 export const probeMs = 500
 
-const question = encodeValues('getValues', [
-  ['FCGI_MAX_CONNS', ''],
-  ['FCGI_MAX_REQS', ''],
-  ['FCGI_MPXS_CONNS', ''],
-])
+/** Where a record says the length of its padding (§3.3). */
+const paddingLengthAt = 6
+
+const question = withPadding(
+  encodeValues('getValues', [
+    ['FCGI_MAX_CONNS', ''],
+    ['FCGI_MAX_REQS', ''],
+    ['FCGI_MPXS_CONNS', ''],
+  ]),
+)
 
 /**
  * The answer, or undefined when there is none within `limitMs`: no connection, a close, UNKNOWN_TYPE,
@@ -68,6 +73,13 @@ export function probeValues(
     })
     socket.write(question)
   })
+}
+
+/** The record with 8 bytes of padding: libfcgi (2.4.2) waits for more behind a question that has none. */
+function withPadding(record: Buffer): Buffer {
+  const padding = Buffer.alloc(8)
+  record[paddingLengthAt] = padding.length
+  return Buffer.concat([record, padding])
 }
 
 function readAnswer(values: readonly (readonly [ByteString, ByteString])[]): ProbeAnswer {

@@ -1,13 +1,13 @@
 /**
  * The command `postern` as a real process, run from its sources: what it prints, how it ends.
  *
- * In teardown it is killed if it still runs, and its server processes are waited for.
+ * In teardown it is killed if it still runs, with its server processes and workers.
  */
 import { spawn } from 'node:child_process'
 import { get as httpGet } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import { descendants, untilEnded } from '../support/processes.js'
+import { descendants, isAlive, untilEnded } from '../support/processes.js'
 import { waitFor, within } from '../support/wait-for.js'
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -68,6 +68,8 @@ export function postern(
     const below = descendants(pid)
     child.kill('SIGKILL')
     await within('postern has ended', ended)
+    // Nobody else would end the workers of a server that was killed.
+    for (const each of below.filter(isAlive)) process.kill(each, 'SIGKILL')
     for (const each of below) await untilEnded(each)
   })
 

@@ -13,7 +13,6 @@ import {
   UNKNOWN_TYPE,
 } from '../support/fastcgi-bytes.js'
 import { startWorker } from '../support/fastcgi-worker.js'
-import { openDescriptors } from '../support/processes.js'
 import { tempRoot } from '../support/temp-root.js'
 import { waitFor } from '../support/wait-for.js'
 
@@ -80,12 +79,11 @@ t.test('values that make no sense are not known', async t => {
 })
 
 t.test('G-21 what is no answer', async t => {
-  const before = openDescriptors().size
   const answers: Readonly<Record<string, (socket: Socket) => void>> = {
     UNKNOWN_TYPE: socket =>
       socket.write(record(UNKNOWN_TYPE, 0, Buffer.from([9, 0, 0, 0, 0, 0, 0, 0]))),
     'a close': socket => socket.end(),
-    'a reset': socket => socket.resetAndDestroy(),
+    'a break': socket => socket.destroy(),
     'another record': socket => socket.write(end(1)),
     'no FastCGI': socket => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
     'broken pairs': socket => socket.write(record(GET_VALUES_RESULT, 0, hex('ff'))),
@@ -95,5 +93,4 @@ t.test('G-21 what is no answer', async t => {
   t.equal(await ask(t, () => {}, 30), undefined, 'silence')
   const path = `${tempRoot(t).path}/nobody.sock`
   t.equal(await probeValues({ kind: 'unix', path }), undefined, 'nobody there')
-  await waitFor('descriptors are back', () => openDescriptors().size <= before + 7)
 })

@@ -3,7 +3,7 @@
  * server goes down (conventions D-5, F-4, F-8, G-17, G-18).
  */
 import t, { type Test } from 'tap'
-import type { FastCgiRoute } from '../../src/server/config.js'
+import { defaultConfig, type FastCgiRoute } from '../../src/server/config.js'
 import { ABORT, end, hex, record, STDIN, STDOUT } from '../support/fastcgi-bytes.js'
 import { fastCgiRoute } from '../support/fastcgi-route.js'
 import {
@@ -28,11 +28,13 @@ async function start(
   scripts: Readonly<Record<string, Script>>,
   changes: Partial<FastCgiRoute> = {},
   options?: WorkerOptions,
+  drainMs = 10_000,
 ): Promise<Subject> {
   const worker = await startWorker(t, scripts, options)
   const { address } = worker
   const server = await startTestServer(t, {
     routes: () => [fastCgiRoute('/app/', { address, capacity: 1, timeouts: times, ...changes })],
+    config: { timeouts: { ...defaultConfig.timeouts, drainMs } },
   })
   return { worker, server }
 }
@@ -222,6 +224,8 @@ t.test('F-8 the server goes down: requests end, connections are closed', async t
     t,
     { '/hang': hang },
     { capacity: 2, timeouts: { ...times, graceMs: 100 } },
+    undefined,
+    100,
   )
   t.equal((await server.request('/app/one')).text(), '/one')
   const hanging = server.request('/app/hang').catch(() => undefined)

@@ -105,8 +105,8 @@ t.test('workers belong to one process each, with their whole capacity', async t 
       ],
     )
   }
-  t.same(withCount(4, 8, 1), [
-    [5, { min: 2, max: 3, spare: 1, idleMs: 9 }],
+  t.same(withCount(4, 8, 4), [
+    [5, { min: 2, max: 3, spare: 2, idleMs: 9 }],
     [5, { min: 1, max: 3, spare: 1, idleMs: 9 }],
     [5, { min: 1, max: 2, spare: 1, idleMs: 9 }],
   ])

@@ -11,6 +11,9 @@ import { lineWorkers, say } from './line-workers.js'
 
 const forever = new AbortController().signal
 
+const isSocket = (what: string): boolean => what.startsWith('socket:')
+const sockets = (): number => [...openDescriptors().values()].filter(isSocket).length
+
 t.test(
   'start: count.min workers, each on a private socket of its own; close leaves nothing',
   async t => {
@@ -43,7 +46,10 @@ t.test(
       lines.some(({ level, message }) => level === 'info' && message.startsWith('listening in ')),
       'its stdout is in the log',
     )
-    const [pid = 0] = pids()
+    await waitFor(
+      'only the workers hold the listening sockets',
+      () => sockets() === [...before.values()].filter(isSocket).length,
+    )
     const all = pids()
     await supervisor.close()
     for (const each of all) await untilGone(each)
@@ -51,7 +57,6 @@ t.test(
     t.equal(upstreams.members.length, 0)
     t.same(supervisor.workers, [])
     await waitFor('descriptors are back', () => openDescriptors().size <= before.size)
-    t.not(pid, 0)
   },
 )
 
