@@ -16,10 +16,10 @@ export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => unkn
 /** Hands the request to the handler; never throws. The body may be pushed once it has returned. */
 export function answer(handler: RequestHandler, channel: Channel): void {
   const socket = new RequestSocket(channel)
-  const req = createIncoming(socket)
+  const req = createIncoming(socket, channel.pairs)
   const res = createOutgoing(req)
   socket.join(req, res)
-  channel.stdin.expect(channel.params.get('CONTENT_LENGTH'))
+  channel.expectBody()
   try {
     const result = handler(req, res)
     if (isThenable(result)) result.then(undefined, error => fail(res, socket, error))

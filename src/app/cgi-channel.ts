@@ -24,6 +24,7 @@ export interface CgiProcess {
 
 export class CgiChannel implements Channel, Gate {
   readonly params: ReadonlyMap<ByteString, ByteString>
+  readonly pairs: readonly ByteString[]
   readonly stdin: Inlet
   owner: RequestOwner | undefined
   readonly #process: CgiProcess
@@ -34,9 +35,14 @@ export class CgiChannel implements Channel, Gate {
   constructor(cgi: CgiProcess) {
     this.#process = cgi
     this.params = cgi.variables
+    this.pairs = [...cgi.variables].flat()
     this.stdin = new Inlet(this, cgi.maxBufferedBytes)
     // The web server has closed the pipe: it does not want the rest.
     cgi.stdout.on('error', () => this.#abandon())
+  }
+
+  expectBody(): void {
+    this.stdin.expect(this.params.get('CONTENT_LENGTH'))
   }
 
   /** Starts to read the body; called when the handler has the request. */

@@ -9,12 +9,16 @@ import type { RequestOwner } from '../fastcgi/responder-request.js'
 import type { ByteString } from '../gateway.js'
 
 export interface Channel {
-  /** Meta-variables (RFC 3875 §4.1) by name. */
+  /** Meta-variables (RFC 3875 §4.1): name, value, name, value… */
+  readonly pairs: readonly ByteString[]
+  /** The same by name. */
   readonly params: ReadonlyMap<ByteString, ByteString>
   /** The body. */
   readonly stdin: Inlet
   /** Is told when what was sent has been taken, and when the request is given up. */
   owner: RequestOwner | undefined
+  /** Sets the length of the body, once its reader is attached. */
+  expectBody(): void
   /** Sends a part of the answer; a buffer must not change until `taken`. */
   send(data: Buffer | string, encoding: BufferEncoding): void
   /** For the log of the web server. */

@@ -31,20 +31,37 @@ const signalProperty: PropertyDescriptor & ThisType<IncomingMessage> = {
 }
 
 /** A request with method, target, fields and version; its body comes through the socket. */
-export function createIncoming(socket: RequestSocket): IncomingMessage {
-  const { variables } = socket
+export function createIncoming(
+  socket: RequestSocket,
+  pairs: readonly ByteString[],
+): IncomingMessage {
   const request = new IncomingMessage(socket.asSocket())
-  request.method = variables.get('REQUEST_METHOD') ?? 'GET'
-  request.url = targetOf(variables)
-  setVersion(request, variables.get('SERVER_PROTOCOL') ?? '')
   const fields: ByteString[] = []
-  for (const [name, value] of variables) {
-    const field = fieldOf(name)
-    if (field === undefined) continue
-    // Unset and empty are the same for these two (RFC 3875 §4.1.2, §4.1.3).
-    if (value === '' && (name === 'CONTENT_LENGTH' || name === 'CONTENT_TYPE')) continue
-    fields.push(field, value)
+  let protocol = ''
+  request.method = 'GET'
+  for (let at = 0; at < pairs.length; at += 2) {
+    const name = pairs[at] ?? ''
+    const value = pairs[at + 1] ?? ''
+    switch (name) {
+      case 'REQUEST_METHOD':
+        request.method = value
+        break
+      case 'REQUEST_URI':
+        request.url = value
+        break
+      case 'SERVER_PROTOCOL':
+        protocol = value
+        break
+      default: {
+        const field = fieldOf(name)
+        // Unset and empty are the same for CONTENT_LENGTH and CONTENT_TYPE (RFC 3875 §4.1.2, §4.1.3).
+        if (field === undefined || (value === '' && name.startsWith('CONTENT_'))) break
+        fields.push(field, value)
+      }
+    }
   }
+  if (!request.url) request.url = targetOf(socket.variables)
+  setVersion(request, protocol)
   ;(request as Internals)._addHeaderLines(fields, fields.length)
   Object.defineProperty(request, 'signal', signalProperty)
   return request
@@ -62,6 +79,7 @@ export function variablesOf(request: IncomingMessage): ReadonlyMap<ByteString, B
 
 /** The field that a variable stands for. */
 function fieldOf(variable: ByteString): string | undefined {
+  if (!variable.startsWith('HTTP_') && !variable.startsWith('CONTENT_')) return undefined
   const known = namesByVariable.get(variable)
   if (known !== undefined) return known
   const name = fieldName(variable)
@@ -85,10 +103,8 @@ function fieldName(variable: ByteString): string | undefined {
   }
 }
 
-/** The target as the client sent it, where the web server tells; else put together from its parts. */
+/** The target put together from its parts, where the web server does not tell how the client sent it. */
 function targetOf(variables: ReadonlyMap<ByteString, ByteString>): ByteString {
-  const target = variables.get('REQUEST_URI')
-  if (target !== undefined && target !== '') return target
   const path = (variables.get('SCRIPT_NAME') ?? '') + (variables.get('PATH_INFO') ?? '')
   const query = variables.get('QUERY_STRING') ?? ''
   const encoded = path.replace(/[^\w\-.~!$&'()*+,;=:@/]/g, percentEncoded)
@@ -100,6 +116,12 @@ function percentEncoded(byte: string): string {
 }
 
 function setVersion(request: IncomingMessage, protocol: string): void {
+  if (protocol === 'HTTP/1.1') {
+    request.httpVersionMajor = 1
+    request.httpVersionMinor = 1
+    request.httpVersion = '1.1'
+    return
+  }
   const version = /^HTTP\/(\d)(?:\.(\d))?$/.exec(protocol)
   request.httpVersionMajor = version === null ? 1 : Number(version[1])
   request.httpVersionMinor = version === null ? 1 : Number(version[2] ?? '0')

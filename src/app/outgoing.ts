@@ -2,7 +2,7 @@
  * The ServerResponse of a node:http handler, whose head is a CGI head (RFC 3875 §6) instead of HTTP's.
  *
  * Leans on one internal of node:http, `_storeHeader(statusLine, headers)`, which has made the text of the
- * head since Node 0.x: replacing it is the one way in which no framing of HTTP (chunked coding, Connection,
+ * head since Node 0.x, and on the form of the fields it is given: replacing it is the one way in which no framing of HTTP (chunked coding, Connection,
  * Date) can get in, whatever a handler sets. It is an own property, since frameworks change the prototype
  * of a response.
  */
@@ -16,12 +16,14 @@ import {
 import { RequestSocket } from './request-socket.js'
 
 /** What `writeHead` was given when no field had been set before: an object, or a list in one of two forms. */
-type GivenHeaders = OutgoingHttpHeaders | readonly unknown[] | null | undefined
+type GivenHeaders = OutgoingHttpHeaders | SetHeaders | readonly unknown[] | null | undefined
+
+/** Fields that were set before: lower-case name → name and value. */
+type SetHeaders = Readonly<Record<string, readonly [name: string, value: HeaderValue]>>
+type HeaderValue = number | string | readonly string[] | undefined
 
 /** The parts of OutgoingMessage that its types leave out. */
 interface Internals extends ServerResponse {
-  /** Documented (Node 15.4), but left out too. */
-  getRawHeaderNames(): string[]
   _storeHeader: (statusLine: string, headers: GivenHeaders) => void
   _header: string | null
   _headerSent: boolean
@@ -44,19 +46,20 @@ export function createOutgoing(request: IncomingMessage): ServerResponse {
 function storeHead(this: Internals, statusLine: string, given: GivenHeaders): void {
   let head = `Status: ${statusLine.slice(statusLineStart)}`
   let hasLength = false
-  const names = this.getRawHeaderNames()
-  for (const name of names) {
-    if (!belongsInHead(name)) continue
-    hasLength ||= isContentLength(name)
-    head += fieldLines(name, this.getHeader(name))
-  }
-  // With a field set before, `writeHead` has set the given ones as well.
-  if (names.length === 0 && given) {
+  if (areSet(this, given)) {
+    for (const key in given) {
+      const entry = given[key]
+      if (entry === undefined || framing.has(key)) continue
+      hasLength ||= key === 'content-length'
+      head += fieldLines(entry[0], entry[1])
+    }
+  } else if (given) {
     for (const [name, value] of givenFields(given)) {
       validateHeaderName(name)
       for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, one)
-      if (!belongsInHead(name)) continue
-      hasLength ||= isContentLength(name)
+      const key = name.toLowerCase()
+      if (framing.has(key)) continue
+      hasLength ||= key === 'content-length'
       head += fieldLines(name, value)
     }
   }
@@ -68,6 +71,13 @@ function storeHead(this: Internals, statusLine: string, given: GivenHeaders): vo
   this._headerSent = true
   const socket: unknown = this.socket
   if (socket instanceof RequestSocket) socket.writeHead(this._header)
+}
+
+/** Whether these are the fields set on the response; with any set, `writeHead` has set those it was given too. */
+function areSet(response: ServerResponse, given: GivenHeaders): given is SetHeaders {
+  if (!given || Array.isArray(given)) return false
+  for (const key in given) return response.hasHeader(key)
+  return false
 }
 
 function* givenFields(given: NonNullable<GivenHeaders>): Generator<[name: string, value: string]> {
@@ -82,7 +92,7 @@ function* givenFields(given: NonNullable<GivenHeaders>): Generator<[name: string
   for (let index = 0; index < given.length; index += 2) yield [given[index], given[index + 1]]
 }
 
-function fieldLines(name: string, value: number | string | readonly string[] | undefined): string {
+function fieldLines(name: string, value: HeaderValue): string {
   if (typeof value !== 'object') return `${name}: ${value}\r\n`
   let lines = ''
   for (const one of value) lines += `${name}: ${one}\r\n`
@@ -90,25 +100,7 @@ function fieldLines(name: string, value: number | string | readonly string[] | u
 }
 
 /** Fields that frame a message on one connection are the web server's, and Status is the first line. */
-function belongsInHead(name: string): boolean {
-  switch (name.length) {
-    case 2:
-    case 6:
-    case 7:
-    case 10:
-    case 16:
-    case 17:
-      return !framing.has(name.toLowerCase())
-    default:
-      return true
-  }
-}
-
 const framing = new Set([
   ...['te', 'status', 'trailer', 'upgrade', 'connection', 'keep-alive', 'proxy-connection'],
   'transfer-encoding',
 ])
-
-function isContentLength(name: string): boolean {
-  return name.length === 14 && name.toLowerCase() === 'content-length'
-}

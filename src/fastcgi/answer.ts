@@ -35,8 +35,6 @@ export const heldBytes = 256 * 1024
 export class Answer implements ResponseBody {
   readonly #owner: AnswerOwner
   readonly #head: HeadReader
-  /** The connection is ours alone: stopping it stops nobody else. */
-  readonly #alone: boolean
   #state: 'head' | 'held' | 'flowing' | 'closed' = 'head'
   #held: Buffer[] = []
   #heldBytes = 0
@@ -47,14 +45,8 @@ export class Answer implements ResponseBody {
   #over = false
   #failure: GatewayError | undefined
 
-  constructor(
-    owner: AnswerOwner,
-    newSource: () => HeadSource,
-    localRedirects: boolean,
-    alone: boolean,
-  ) {
+  constructor(owner: AnswerOwner, newSource: () => HeadSource, localRedirects: boolean) {
     this.#owner = owner
-    this.#alone = alone
     this.#head = new HeadReader(newSource, head => owner.inform(head), localRedirects)
   }
 
@@ -122,7 +114,6 @@ export class Answer implements ResponseBody {
 
   pause(): void {
     this.#waits = true
-    if (this.#alone) this.#stop()
   }
 
   resume(): void {

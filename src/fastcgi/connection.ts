@@ -43,6 +43,8 @@ export interface ConnectionOptions {
   /** 0: no limit. */
   readonly connectMs: number
   readonly trace?: RecordTrace | undefined
+  /** Called once, when the first bytes have come. */
+  readonly onHeard?: (connection: FastCgiConnection) => void
   /** Called once, after its requests were told. */
   readonly onGone: (connection: FastCgiConnection) => void
 }
@@ -62,6 +64,7 @@ export class FastCgiConnection {
   readonly #givenUp = new Set<number>()
   #active = 0
   #connected = false
+  #heard = false
   #gone = false
   #pauses = 0
   #connecting: NodeJS.Timeout | undefined
@@ -235,6 +238,10 @@ export class FastCgiConnection {
   #received(chunk: Buffer): void {
     if (this.#gone) return
     this.#options.trace?.received(chunk)
+    if (!this.#heard) {
+      this.#heard = true
+      this.#options.onHeard?.(this)
+    }
     try {
       this.#decoder.push(chunk)
     } catch (error) {

@@ -32,6 +32,9 @@ interface Group {
   readonly idle: FastCgiConnection[]
   /** All of them. */
   readonly open: Set<FastCgiConnection>
+  /** Those on which nothing has come yet, and since when they wait. */
+  readonly unheard: Map<FastCgiConnection, number>
+  watch: NodeJS.Timeout | undefined
 }
 
 export class Connections {
@@ -39,7 +42,6 @@ export class Connections {
   /** Upstreams come and go: what is known of one goes with it. */
   readonly #groups = new WeakMap<Upstream, Group>()
   readonly #all = new Set<FastCgiConnection>()
-  #closed = false
 
   constructor(options: ConnectionsOptions) {
     this.#options = options
@@ -93,36 +95,61 @@ export class Connections {
   giveBack(upstream: Upstream, connection: FastCgiConnection, isClean: boolean): void {
     const group = this.#groups.get(upstream)
     if (group === undefined || !group.open.has(connection) || connection.active > 0) return
-    if (!isClean || !connection.isUsable || group.open.size > upstream.capacity || this.#closed) {
+    if (!isClean || !connection.isUsable || group.open.size > upstream.capacity) {
       connection.close(new GatewayError('UPSTREAM_CLOSED'))
       return
     }
-    // A shared connection is found in `open`; one that was shared once is like any other now.
-    if (group.sharing === 1) group.idle.push(connection)
-  }
-
-  /** Closes those without a request, now and from now on. */
-  closeIdle(): void {
-    this.#closed = true
-    this.#closeAll(connection => connection.active === 0)
+    // A shared connection is found in `open`.
+    if (group.sharing > 1) return
+    if (group.unheard.size > 0 && this.#holdsUp(group)) {
+      connection.close(new GatewayError('UPSTREAM_CLOSED'))
+      return
+    }
+    group.idle.push(connection)
+    if (group.unheard.size > 0) this.#watch(group)
   }
 
   /** Closes all of them; requests on them break off. */
   close(): void {
-    this.#closed = true
-    this.#closeAll(() => true)
+    for (const connection of [...this.#all]) connection.close(new GatewayError('DRAINING'))
   }
 
-  #closeAll(which: (connection: FastCgiConnection) => boolean): void {
-    for (const connection of [...this.#all]) {
-      if (which(connection)) connection.close(new GatewayError('DRAINING'))
+  /**
+   * Whether a connection has waited long for its first byte: it may be in the backlog of an application whose
+   * processes are held by the connections that we keep (G-20). Each makes room once per `patienceMs`.
+   */
+  #holdsUp(group: Group): boolean {
+    const now = performance.now()
+    for (const [connection, since] of group.unheard) {
+      if (now - since < patienceMs) continue
+      group.unheard.set(connection, now)
+      return true
     }
+    return false
+  }
+
+  /** Looks after connections that wait while others are kept without a request. */
+  #watch(group: Group): void {
+    group.watch ??= setTimeout(() => {
+      group.watch = undefined
+      while (group.idle.length > 0 && this.#holdsUp(group)) {
+        group.idle.shift()?.close(new GatewayError('UPSTREAM_CLOSED'))
+      }
+      if (group.idle.length > 0 && group.unheard.size > 0) this.#watch(group)
+    }, patienceMs)
   }
 
   #group(upstream: Upstream): Group {
     const known = this.#groups.get(upstream)
     if (known !== undefined) return known
-    const group: Group = { asking: undefined, sharing: 1, idle: [], open: new Set() }
+    const group: Group = {
+      asking: undefined,
+      sharing: 1,
+      idle: [],
+      open: new Set(),
+      unheard: new Map(),
+      watch: undefined,
+    }
     this.#groups.set(upstream, group)
     if (this.#options.probe) group.asking = this.#ask(upstream, group)
     return group
@@ -147,9 +174,11 @@ export class Connections {
       address: upstream.address,
       connectMs,
       trace: trace ? createTrace(emit) : undefined,
+      onHeard: () => group.unheard.delete(connection),
       onGone: () => this.#gone(group, connection),
     })
     group.open.add(connection)
+    group.unheard.set(connection, performance.now())
     this.#all.add(connection)
     return connection
   }
@@ -157,10 +186,13 @@ export class Connections {
   #gone(group: Group, connection: FastCgiConnection): void {
     this.#all.delete(connection)
     group.open.delete(connection)
+    group.unheard.delete(connection)
     const at = group.idle.indexOf(connection)
     if (at !== -1) group.idle.splice(at, 1)
   }
 }
 
+/** How long a new connection may wait for its first byte before others make room for it. */
+const patienceMs = 25
 /** More requests at once than any program can mean. */
 const mostRequests = 1_024

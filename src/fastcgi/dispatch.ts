@@ -10,15 +10,15 @@ import { asGatewayError, type GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Lease, Outcome, Upstream } from '../upstream/upstreams.js'
 import { Attempt, type AttemptOwner, type SentRequest } from './attempt.js'
-import { afterLoss } from './repeat.js'
+import { mayRepeat } from './repeat.js'
 import type { RunContext } from './run-context.js'
 
 /** Who is told how it goes. */
 export interface DispatchOwner extends AttemptOwner {
   /** A place is there. */
   placed(upstream: Upstream): void
-  /** The request is about to be sent; whether others share the connection. */
-  sending(isShared: boolean): void
+  /** The request is about to be sent. */
+  sending(): void
   /** It was sent. */
   sent(): void
   /** There is no place, or nothing that could be sent; all is given back. */
@@ -78,7 +78,7 @@ export class Dispatch {
 
   /** The connection is gone: sends the request again where that is safe (G-19); false where it is not. */
   repeatAfter(attempt: Attempt, error: GatewayError): boolean {
-    if (afterLoss(attempt, error, this.#request.method) === 'fail') return false
+    if (!mayRepeat(attempt, error, this.#request.method)) return false
     if (!attempt.connection.isConnected) return this.passOn('failed', error)
     if (attempt.onKept && !this.#repeatedStale) {
       this.#repeatedStale = true
@@ -155,7 +155,7 @@ export class Dispatch {
     const { upstream } = lease
     const connection = fresh ? connections.fresh(upstream) : connections.take(upstream)
     const isShared = !fresh && connections.shares(upstream)
-    this.#owner.sending(isShared)
+    this.#owner.sending()
     try {
       this.#attempt = new Attempt(upstream, connection, isShared, this.#sent, this.#owner)
     } catch (error) {

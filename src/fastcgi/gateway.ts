@@ -140,7 +140,6 @@ export class FastCgiGateway implements Gateway {
     const { upstreams, workers, route } = this.#options
     upstreams.close()
     for (const run of this.#runs) run.fail(new GatewayError('DRAINING'))
-    this.#connections.closeIdle()
     if (this.#runs.size > 0) await this.#allOver(route.timeouts.graceMs)
     this.#connections.close()
     await workers?.close()

@@ -18,8 +18,6 @@ const idempotent: ReadonlySet<string> = new Set([
 /** What there is to know of an attempt whose connection is gone. */
 export interface LostAttempt {
   readonly connection: { readonly isConnected: boolean }
-  /** The application has ended STDOUT. */
-  readonly stdoutEnded: boolean
   /** The application has said something. */
   readonly sawRecord: boolean
   /** The body is still there. */
@@ -28,17 +26,9 @@ export interface LostAttempt {
   readonly isUnsent: boolean
 }
 
-/**
- * What follows when a connection is gone before END_REQUEST: `complete`, the answer is whole all the same
- * (G-8); `next`, it may be sent again; `fail`, it may not.
- */
-export function afterLoss(
-  attempt: LostAttempt,
-  error: GatewayError,
-  method: string,
-): 'complete' | 'next' | 'fail' {
-  if (attempt.stdoutEnded) return 'complete'
-  if (!attempt.connection.isConnected) return 'next'
-  if (error.code !== 'UPSTREAM_CLOSED' || attempt.sawRecord || !attempt.isRepeatable) return 'fail'
-  return attempt.isUnsent || idempotent.has(method) ? 'next' : 'fail'
+/** Whether a request may be sent again whose connection is gone before END_REQUEST. */
+export function mayRepeat(attempt: LostAttempt, error: GatewayError, method: string): boolean {
+  if (!attempt.connection.isConnected) return true
+  if (error.code !== 'UPSTREAM_CLOSED' || attempt.sawRecord || !attempt.isRepeatable) return false
+  return attempt.isUnsent || idempotent.has(method)
 }

@@ -93,9 +93,9 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     facts.script ??= upstream.name
   }
 
-  sending(isShared: boolean): void {
+  sending(): void {
     const { newHeadSource, route } = this.#context
-    this.#answer = new Answer(this, newHeadSource, route.localRedirects, !isShared)
+    this.#answer = new Answer(this, newHeadSource, route.localRedirects)
     this.#sentAt = performance.now()
   }
 

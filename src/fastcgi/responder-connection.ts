@@ -32,6 +32,8 @@ export interface ResponderHost {
   begin(request: ResponderRequest): void
 }
 
+/** Ids up to this one keep their place in the table when no request has them. */
+const keptIds = 256
 /** How long a peer may go on sending what nobody reads, after our side of the connection has ended. */
 const lingerMs = 30_000
 
@@ -40,7 +42,9 @@ export class ResponderConnection implements RequestHome {
   readonly #socket: Socket
   readonly #host: ResponderHost
   readonly #decoder = new RecordDecoder(record => this.#onRecord(record))
-  readonly #requests = new Map<number, ResponderRequest>()
+  /** By id; undefined: none is active. Ids are used again and again, and a Map that loses and gains keys is remade. */
+  readonly #requests = new Map<number, ResponderRequest | undefined>()
+  #active = 0
   /** Inlets that have more than they may. */
   #holds = 0
   #closeWhenIdle = false
@@ -63,7 +67,7 @@ export class ResponderConnection implements RequestHome {
   /** Takes no further requests and closes when there are none. */
   drain(): void {
     this.#closeWhenIdle = true
-    if (this.#requests.size === 0) this.#close()
+    if (this.#active === 0) this.#close()
   }
 
   hold(): void {
@@ -75,16 +79,15 @@ export class ResponderConnection implements RequestHome {
   }
 
   ended(request: ResponderRequest): void {
-    if (!this.#requests.delete(request.id)) return
-    this.#host.active--
+    if (!this.#forget(request)) return
     if (!request.keepConnection) this.#closeWhenIdle = true
-    if (!this.#closeWhenIdle || this.#requests.size > 0) return
+    if (!this.#closeWhenIdle || this.#active > 0) return
     if (request.stdinEnded) this.#close()
     else this.#halfClose()
   }
 
   closeInstead(request: ResponderRequest): boolean {
-    if (this.#requests.size > 1 || !this.#requests.has(request.id)) return false
+    if (this.#active > 1 || this.#requests.get(request.id) !== request) return false
     this.#close()
     return true
   }
@@ -144,7 +147,7 @@ export class ResponderConnection implements RequestHome {
 
   #begin(id: number, roleCode: number, keepConnection: boolean): void {
     if (this.#state !== 'open') return
-    if (id === 0 || this.#requests.has(id)) {
+    if (id === 0 || this.#requests.get(id) !== undefined) {
       this.#refuse(id === 0 ? 'A request has the id 0.' : `Request ${id} has begun twice.`)
       return
     }
@@ -156,6 +159,7 @@ export class ResponderConnection implements RequestHome {
       return
     }
     this.#host.active++
+    this.#active++
     this.#requests.set(id, new ResponderRequest(id, role, keepConnection, this, settings))
   }
 
@@ -163,7 +167,7 @@ export class ResponderConnection implements RequestHome {
   #refusal(role: Role | undefined): number | undefined {
     const { settings, active, closing } = this.#host
     if (role === undefined || !settings.roles.includes(role)) return protocolStatus.unknownRole
-    if (!settings.multiplex && this.#requests.size > 0) return protocolStatus.cannotMultiplex
+    if (!settings.multiplex && this.#active > 0) return protocolStatus.cannotMultiplex
     return closing || active >= settings.maxRequests ? protocolStatus.overloaded : undefined
   }
 
@@ -172,7 +176,7 @@ export class ResponderConnection implements RequestHome {
     this.output.record(encodeEndRequest(id, 0, status))
     if (keepConnection) return
     this.#closeWhenIdle = true
-    if (this.#requests.size === 0) this.#halfClose()
+    if (this.#active === 0) this.#halfClose()
   }
 
   #params(id: number, content: Buffer, ends: boolean): void {
@@ -245,10 +249,19 @@ export class ResponderConnection implements RequestHome {
   #lost(): void {
     this.#deaf = true
     for (const request of this.#requests.values()) {
-      this.#requests.delete(request.id)
-      this.#host.active--
-      request.lose()
+      if (request !== undefined && this.#forget(request)) request.lose()
     }
+  }
+
+  /** False when the request is not one of this connection any more. */
+  #forget(request: ResponderRequest): boolean {
+    const { id } = request
+    if (this.#requests.get(id) !== request) return false
+    if (id <= keptIds) this.#requests.set(id, undefined)
+    else this.#requests.delete(id)
+    this.#active--
+    this.#host.active--
+    return true
   }
 
   #log(line: string): void {

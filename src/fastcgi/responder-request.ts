@@ -38,18 +38,20 @@ export class ResponderRequest implements OutputSource {
   readonly id: number
   readonly role: Role
   readonly keepConnection: boolean
-  /** Variables by name; byte strings. */
-  readonly params = new Map<ByteString, ByteString>()
+  /** Variables as they came: name, value, name, value… */
+  readonly pairs: ByteString[] = []
   readonly stdin: Inlet
-  /** DATA of a filter. */
-  readonly data: Inlet
   queued = false
   owner: RequestOwner | undefined
   /** The peer has ended STDIN. */
   stdinEnded = false
   readonly #home: RequestHome
   readonly #pending: PendingRecords
-  #pairs: PairReader | undefined
+  readonly #limits: ResponderLimits
+  #reader: PairReader | undefined
+  #params: Map<ByteString, ByteString> | undefined
+  #contentLength: ByteString | undefined
+  #data: Inlet | undefined
   #over = false
 
   constructor(
@@ -64,11 +66,29 @@ export class ResponderRequest implements OutputSource {
     this.keepConnection = keepConnection
     this.#home = home
     this.#pending = new PendingRecords(id)
-    this.#pairs = new PairReader({ bytes: limits.maxParamsBytes, pairs: maxPairs }, (name, value) =>
-      this.params.set(name, value),
+    this.#limits = limits
+    this.#reader = new PairReader(
+      { bytes: limits.maxParamsBytes, pairs: maxPairs },
+      (name, value) => this.#takePair(name, value),
     )
     this.stdin = new Inlet(home, limits.maxBufferedBytes)
-    this.data = new Inlet(home, limits.maxBufferedBytes)
+  }
+
+  /** Variables by name; of two with the same name the last. Made when it is asked for. */
+  get params(): ReadonlyMap<ByteString, ByteString> {
+    if (this.#params === undefined) {
+      this.#params = new Map()
+      for (let at = 0; at < this.pairs.length; at += 2) {
+        this.#params.set(this.pairs[at] ?? '', this.pairs[at + 1] ?? '')
+      }
+    }
+    return this.#params
+  }
+
+  /** DATA of a filter. */
+  get data(): Inlet {
+    this.#data ??= new Inlet(this.#home, this.#limits.maxBufferedBytes)
+    return this.#data
   }
 
   /** END_REQUEST has been given, or the connection is gone. */
@@ -78,20 +98,20 @@ export class ResponderRequest implements OutputSource {
 
   /** Content of PARAMS. @throws GatewayError PROTOCOL_ERROR past a limit */
   pushParams(content: Buffer): void {
-    this.#pairs?.push(content)
+    this.#reader?.push(content)
   }
 
   /** PARAMS is complete. False when it had been before. @throws GatewayError PROTOCOL_ERROR in the middle of a pair */
   endParams(): boolean {
-    if (this.#pairs === undefined) return false
-    this.#pairs.end()
-    this.#pairs = undefined
+    if (this.#reader === undefined) return false
+    this.#reader.end()
+    this.#reader = undefined
     return true
   }
 
   /** Sets how many bytes each stream must have, once the reader is attached. */
   expectBody(): void {
-    this.stdin.expect(this.params.get('CONTENT_LENGTH'))
+    this.stdin.expect(this.#contentLength)
     if (this.role === 'filter') this.data.expect(this.params.get('FCGI_DATA_LENGTH'))
   }
 
@@ -128,7 +148,7 @@ export class ResponderRequest implements OutputSource {
     const error = brokenOff()
     this.owner?.abandoned(error)
     this.stdin.fail(error)
-    this.data.fail(error)
+    this.#data?.fail(error)
   }
 
   /** The connection is gone. */
@@ -139,7 +159,7 @@ export class ResponderRequest implements OutputSource {
     const error = brokenOff()
     this.owner?.abandoned(error)
     this.stdin.fail(error)
-    this.data.fail(error)
+    this.#data?.fail(error)
   }
 
   takeRecords(target: Buffer[]): void {
@@ -151,11 +171,16 @@ export class ResponderRequest implements OutputSource {
     this.owner?.taken()
   }
 
+  #takePair(name: ByteString, value: ByteString): void {
+    this.pairs.push(name, value)
+    if (name === 'CONTENT_LENGTH') this.#contentLength = value
+  }
+
   #close(): void {
     this.#over = true
     this.#home.output.mark(this)
     this.stdin.close()
-    this.data.close()
+    this.#data?.close()
     this.#home.ended(this)
   }
 }

@@ -91,15 +91,10 @@ export class BoundedLines {
       this.#secondBegan = now
       this.#bytes = 0
     }
-    const room = bytesPerSecond - this.#bytes
-    if (room <= 0) {
-      this.#leftOut += chunk.length
-      return
-    }
-    const taken = chunk.length > room ? chunk.subarray(0, room) : chunk
+    const taken = chunk.subarray(0, bytesPerSecond - this.#bytes)
     this.#bytes += taken.length
     this.#leftOut += chunk.length - taken.length
-    this.#lines.push(taken)
+    if (taken.length > 0) this.#lines.push(taken)
   }
 
   end(): void {

@@ -187,14 +187,14 @@ export class Worker {
 
   async #run(): Promise<void> {
     try {
-      const process = await this.#start()
-      void process.exited.then(() => {
+      const running = await this.#start()
+      void running.exited.then(() => {
         this.#probing.abort()
         void this.#leave(0)
       })
-      if (this.#ending !== 'not yet') process[this.#ending]()
-      else void this.#becomeReady(process)
-      await process.gone
+      if (this.#ending !== 'not yet') running[this.#ending]()
+      else void this.#becomeReady(running)
+      await running.gone
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))
     }
@@ -219,11 +219,11 @@ export class Worker {
     return this.#process
   }
 
-  async #becomeReady(process: WorkerProcess): Promise<void> {
+  async #becomeReady(running: WorkerProcess): Promise<void> {
     const address = this.#socket?.address
     if (address === undefined) return
-    await untilReady(this.#options.ready, address, process.pid, this.#probing.signal)
-    if (this.#state !== 'starting' || process.exit !== undefined) return
+    await untilReady(this.#options.ready, address, running.pid, this.#probing.signal)
+    if (this.#state !== 'starting' || running.exit !== undefined) return
     this.#wasReady = true
     this.look()
     this.#become('ready')

@@ -197,6 +197,70 @@ t.test('a program that multiplexes: requests share a connection, up to FCGI_MAX_
   t.equal(worker.connections, 2, 'one for the question, one for all')
 })
 
+t.test('with a capacity of its own, FCGI_MAX_REQS is still for each connection', async t => {
+  const held: SeenRequest[] = []
+  const scripts = { '/hold': (request: SeenRequest) => void held.push(request) }
+  const worker = await startWorker(t, scripts, multiplexing('3'))
+  const server = await serve(t, [worker], { capacity: 5, probe: true })
+  const answers = Array.from({ length: 5 }, () => server.request('/app/hold'))
+  await waitFor('five requests', () => held.length === 5)
+  t.strictSame(
+    held.map(({ connection, id }) => [connection, id]),
+    [
+      [1, 1],
+      [1, 2],
+      [1, 3],
+      [2, 1],
+      [2, 2],
+    ],
+  )
+  for (const request of held) request.answer('\r\nfine')
+  for (const answer of answers) t.equal((await answer).text(), 'fine')
+})
+
+t.test('G-20 an application with fewer processes than connections: nobody starves', async t => {
+  // Serves one connection until it is closed, as php-fpm or libfcgi do, though eight may come.
+  const waiting: SeenRequest[] = []
+  let current = 0
+  const next = (): void => {
+    for (const request of waiting.splice(0)) serveNow(request)
+  }
+  const watched = new Set<number>()
+  const serveNow: Script = request => {
+    if (request.connection !== current) {
+      waiting.push(request)
+      return
+    }
+    if (!watched.has(current)) {
+      watched.add(current)
+      request.socket.on('close', () => {
+        current++
+        next()
+      })
+    }
+    request.answer('\r\nfine')
+  }
+  const worker = await startWorker(t, { '/x': serveNow })
+  const server = await serve(t, [worker], { capacity: 8 })
+  // One busy client keeps its connection warm; others come beside it.
+  let busy = true
+  const warm = (async () => {
+    let count = 0
+    while (busy) {
+      t.equal((await server.request('/app/x')).status, 200)
+      count++
+    }
+    return count
+  })()
+  const others = Array.from({ length: 5 }, () => server.request('/app/x'))
+  for (const other of others) t.equal((await other).text(), 'fine')
+  busy = false
+  t.ok((await warm) > 0)
+  // And when nothing else comes that would give a connection back.
+  const two = [server.request('/app/x'), server.request('/app/x')]
+  for (const other of two) t.equal((await other).text(), 'fine')
+})
+
 t.test('G-10 CANT_MPX_CONN: once more on a connection of its own, and never again', async t => {
   let first: SeenRequest | undefined
   const script: Script = request => {

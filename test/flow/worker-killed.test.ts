@@ -59,10 +59,14 @@ t.test('a crash loop waits longer each time, and the server goes on', async t =>
     routes: () => [fastCgiRoute('/w/', { backend: workersOf(1) })],
   })
   const delays: unknown[] = []
+  const pauses: number[] = []
+  let killedAt = 0
   for (let i = 0; i < 4; i++) {
     const pid = await waitFor('a worker runs', () =>
       children().find(each => isAlive(each) && commandOf(each).includes(fastCgiApp)),
     )
+    if (killedAt > 0) pauses.push(performance.now() - killedAt)
+    killedAt = performance.now()
     process.kill(pid, 'SIGKILL')
     const line = await waitFor('its end is logged', () =>
       server.records.find(
@@ -72,6 +76,7 @@ t.test('a crash loop waits longer each time, and the server goes on', async t =>
     delays.push(line.fields.delayMs)
   }
   t.same(delays, [100, 200, 400, 800])
+  for (const [i, least] of [100, 200, 400].entries()) t.ok((pauses[i] ?? 0) >= least)
   t.equal((await server.request('/')).status, 404, 'other routes are not touched')
   t.equal((await server.request('/w/')).status, 200, 'and the request waits for the next worker')
 })

@@ -318,6 +318,8 @@ t.test('reload: when new workers do not start, the old ones stay, and it says so
   })
   await logged(/^the reload is given up/)
   t.same(pids(), before)
+  const another = waitFor('another try', () => supervisor.workers.length > 2, 400)
+  await t.rejects(another, 'it is not tried again by itself')
 })
 
 t.test(
@@ -328,6 +330,8 @@ t.test(
     await supervisor.start()
     const before = pids()
     writeFileSync(join(root.path, 'app.log'), 'x')
+    const noticed = () => lines.some(({ message }) => message.startsWith('a file has changed'))
+    await t.rejects(waitFor('its log is noticed', noticed, 300))
     writeFileSync(join(root.path, 'app.js'), 'x')
     await waitFor(
       'all are new',
