@@ -45,7 +45,7 @@ export class WorkerNotes {
       const bytes = readSync(file, buffer, 0, chunkBytes, this.#offset)
       if (bytes === 0) break
       this.#offset += bytes
-      const lines = (this.#rest + buffer.latin1Slice(0, bytes)).split('\n')
+      const lines = (this.#rest + buffer.toString('latin1', 0, bytes)).split('\n')
       this.#rest = lines.pop() ?? ''
       for (const line of lines) this.#take(line)
     }

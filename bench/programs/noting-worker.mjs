@@ -5,7 +5,7 @@
  * Appends lines to the file that NOTES names: `PID ready`, and for each request `PID + ID` when it has its
  * head, `PID > ID` before the first byte of the answer, `PID . ID` after the last, `PID ! ID` when it came
  * while another was running. A line is one write: kill -9 cannot take back what was noted. The path is
- * `/KIND/ID`: `quick` answers at once, `slow` after 4 ms, `begun` half at once and half after 8 ms, `grow`
+ * `/KIND/ID`: `quick` answers at once, `slow` after 10 ms, `begun` half at once and half after 15 ms, `grow`
  * takes 8 MiB for good. The answer is ID, pid and the number of bytes of the body.
  */
 import { openSync, writeSync } from 'node:fs'
@@ -60,12 +60,12 @@ function begin(request) {
 async function answer(socket, { kind, id, bytes, keep }) {
   const text = `${id} ${process.pid} ${bytes}\n`
   if (kind === 'grow') grown.push(Buffer.alloc(8 * 1024 * 1024, 1))
-  if (kind === 'slow') await pause(4)
+  if (kind === 'slow') await pause(10)
   note('>', id)
   const head = 'Content-Type: text/plain\r\n\r\n'
   if (kind === 'begun') {
     socket.write(record(6, head + text.slice(0, 2)))
-    await pause(8)
+    await pause(15)
     socket.write(record(6, text.slice(2)))
   } else {
     socket.write(record(6, head + text))

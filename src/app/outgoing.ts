@@ -46,14 +46,20 @@ export function createOutgoing(request: IncomingMessage): ServerResponse {
 function storeHead(this: Internals, statusLine: string, given: GivenHeaders): void {
   let head = `Status: ${statusLine.slice(statusLineStart)}`
   let hasLength = false
-  if (areSet(this, given)) {
-    for (const key in given) {
-      const entry = given[key]
+  let areSet = false
+  if (given && !Array.isArray(given)) {
+    const fields = given as SetHeaders
+    for (const key in fields) {
+      // With any field set before, `writeHead` has set those it was given too, and gives them all.
+      areSet ||= this.hasHeader(key)
+      if (!areSet) break
+      const entry = fields[key]
       if (entry === undefined || framing.has(key)) continue
       hasLength ||= key === 'content-length'
       head += fieldLines(entry[0], entry[1])
     }
-  } else if (given) {
+  }
+  if (given && !areSet) {
     for (const [name, value] of givenFields(given)) {
       validateHeaderName(name)
       for (const one of Array.isArray(value) ? value : [value]) validateHeaderValue(name, one)
@@ -71,13 +77,6 @@ function storeHead(this: Internals, statusLine: string, given: GivenHeaders): vo
   this._headerSent = true
   const socket: unknown = this.socket
   if (socket instanceof RequestSocket) socket.writeHead(this._header)
-}
-
-/** Whether these are the fields set on the response; with any set, `writeHead` has set those it was given too. */
-function areSet(response: ServerResponse, given: GivenHeaders): given is SetHeaders {
-  if (!given || Array.isArray(given)) return false
-  for (const key in given) return response.hasHeader(key)
-  return false
 }
 
 function* givenFields(given: NonNullable<GivenHeaders>): Generator<[name: string, value: string]> {

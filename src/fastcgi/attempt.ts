@@ -14,6 +14,7 @@ import type { Upstream } from '../upstream/upstreams.js'
 import type { ConnectionRequest, FastCgiConnection } from './connection.js'
 import type { FilterData } from './filter-data.js'
 import { maxContentBytes } from './record.js'
+import { isStreamed } from './repeat.js'
 import { encodeRequest } from './request-encoder.js'
 import { feedFile, StreamWriter } from './stdin.js'
 import type { TimeLimits } from './time-limits.js'
@@ -203,7 +204,7 @@ export class Attempt implements ConnectionRequest {
 
   #feed(stdin: StreamWriter): void {
     const { body } = this.#sent
-    this.#spent = body.stdin === 'pipe' && body.buffer === undefined
+    this.#spent = isStreamed(body)
     const events = this.#events(() => this.#stdinDone())
     if (typeof body.stdin === 'number') feedFile(stdin, body.stdin, body.contentLength ?? 0, events)
     else body.feed(stdin, events)

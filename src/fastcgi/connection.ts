@@ -55,6 +55,8 @@ const zeros = Buffer.alloc(8)
 
 export class FastCgiConnection {
   readonly address: Address
+  /** When its last request was over; for who keeps it. */
+  idleSince = 0
   readonly #options: ConnectionOptions
   readonly #socket: WorkerSocket
   readonly #decoder: RecordDecoder

@@ -18,6 +18,8 @@ export interface ConnectionsOptions {
   readonly probe: boolean
   /** Upstreams keep the capacity that they were given, whatever they say. */
   readonly capacityGiven: boolean
+  /** Applications of others may close a kept connection at any moment. */
+  readonly cautious: boolean
   readonly trace: boolean
   readonly log: Logger
 }
@@ -52,8 +54,13 @@ export class Connections {
     return this.#group(upstream).asking
   }
 
-  /** A connection for one more request: a shared one, a kept one, or a new one. */
-  take(upstream: Upstream): FastCgiConnection {
+  /**
+   * A connection for one more request: a shared one, a kept one, or a new one.
+   *
+   * An application that ends after so many requests (php-fpm does) closes the connection right behind an answer:
+   * a request that could not be sent again goes on a kept one only when that has outlived the moment.
+   */
+  take(upstream: Upstream, isSafeToRepeat: boolean): FastCgiConnection {
     const group = this.#group(upstream)
     if (group.sharing > 1) {
       for (const connection of group.open) {
@@ -61,12 +68,17 @@ export class Connections {
       }
       return this.#open(upstream, group)
     }
-    for (;;) {
-      const kept = group.idle.pop()
-      if (kept === undefined) return this.#open(upstream, group)
-      if (kept.isUsable) return kept
-      kept.close(new GatewayError('UPSTREAM_CLOSED'))
-    }
+    if (!isSafeToRepeat && this.#options.cautious) return this.#takeSettled(upstream, group)
+    return group.idle.pop() ?? this.#open(upstream, group)
+  }
+
+  #takeSettled(upstream: Upstream, group: Group): FastCgiConnection {
+    const oldest = group.idle.shift()
+    if (oldest === undefined) return this.#open(upstream, group)
+    if (performance.now() - oldest.idleSince >= settledMs) return oldest
+    // It would hold the process that the new one needs.
+    oldest.close(new GatewayError('UPSTREAM_CLOSED'))
+    return this.#open(upstream, group)
   }
 
   /** A new connection, whatever there is (G-19). */
@@ -105,6 +117,7 @@ export class Connections {
       connection.close(new GatewayError('UPSTREAM_CLOSED'))
       return
     }
+    connection.idleSince = performance.now()
     group.idle.push(connection)
     if (group.unheard.size > 0) this.#watch(group)
   }
@@ -192,6 +205,8 @@ export class Connections {
   }
 }
 
+/** A connection that is kept for longer will not be closed because of its last request. */
+const settledMs = 50
 /** How long a new connection may wait for its first byte before others make room for it. */
 const patienceMs = 25
 /** More requests at once than any program can mean. */

@@ -10,7 +10,7 @@ import { asGatewayError, type GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Lease, Outcome, Upstream } from '../upstream/upstreams.js'
 import { Attempt, type AttemptOwner, type SentRequest } from './attempt.js'
-import { mayRepeat } from './repeat.js'
+import { isSafeToRepeat, mayRepeat } from './repeat.js'
 import type { RunContext } from './run-context.js'
 
 /** Who is told how it goes. */
@@ -153,7 +153,8 @@ export class Dispatch {
     }
     const { connections } = this.#context
     const { upstream } = lease
-    const connection = fresh ? connections.fresh(upstream) : connections.take(upstream)
+    const isSafe = isSafeToRepeat(this.#request.method, this.#sent.body)
+    const connection = fresh ? connections.fresh(upstream) : connections.take(upstream, isSafe)
     const isShared = !fresh && connections.shares(upstream)
     this.#owner.sending()
     try {

@@ -95,6 +95,7 @@ export class FastCgiGateway implements Gateway {
       connectMs: route.timeouts.connectMs,
       probe: route.probe || isOurs,
       capacityGiven: route.capacity !== undefined,
+      cautious: !isOurs,
       trace: route.trace,
       log,
     })

@@ -6,6 +6,7 @@
  * sent again only when the system refused the very first byte, so that no application can have read it.
  */
 
+import type { ReadyBody } from '../cgi/request-body.js'
 import type { GatewayError } from '../errors.js'
 
 /** RFC 9110 §9.2.2 and the registry's idempotent methods. */
@@ -24,6 +25,16 @@ export interface LostAttempt {
   readonly isRepeatable: boolean
   /** Nothing of the request has left. */
   readonly isUnsent: boolean
+}
+
+/** Whether a request could be sent again whatever became of the first sending. */
+export function isSafeToRepeat(method: string, body: ReadyBody): boolean {
+  return idempotent.has(method) && !isStreamed(body)
+}
+
+/** Whether a body comes from the client as it is sent, and only once. */
+export function isStreamed({ stdin, buffer }: ReadyBody): boolean {
+  return stdin === 'pipe' && buffer === undefined
 }
 
 /** Whether a request may be sent again whose connection is gone before END_REQUEST. */

@@ -34,8 +34,6 @@ export interface ResponderHost {
 
 /** Ids up to this one keep their place in the table when no request has them. */
 const keptIds = 256
-/** How long a peer may go on sending what nobody reads, after our side of the connection has ended. */
-const lingerMs = 30_000
 
 export class ResponderConnection implements RequestHome {
   readonly output: ResponderOutput
@@ -243,7 +241,6 @@ export class ResponderConnection implements RequestHome {
     if (this.#state !== 'open') return
     this.#state = 'half-closed'
     this.output.end('writing')
-    this.#socket.setTimeout(lingerMs, () => this.#socket.destroy())
   }
 
   #lost(): void {

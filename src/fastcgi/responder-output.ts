@@ -19,6 +19,9 @@ export interface OutputSource {
 /** How the connection ends once all is sent: at once, or for writing only while the peer still sends. */
 type Ending = 'both' | 'writing'
 
+/** How long a peer may go on sending what nobody reads, after our side of the connection has ended. */
+const lingerMs = 30_000
+
 export class ResponderOutput {
   readonly #socket: Socket
   #queue: OutputSource[] = []
@@ -75,7 +78,9 @@ export class ResponderOutput {
     }
     this.#write(buffers, sources)
     if (this.#ending === 'both') this.#socket.destroySoon()
-    if (this.#ending === 'writing') this.#socket.end()
+    if (this.#ending !== 'writing') return
+    this.#socket.end()
+    this.#socket.setTimeout(lingerMs, () => this.#socket.destroy())
   }
 
   #write(buffers: readonly Buffer[], sources: OutputSource[]): void {

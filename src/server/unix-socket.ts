@@ -17,7 +17,8 @@ export async function removeStaleSocket(path: string): Promise<void> {
       probe.destroy()
       resolve(true)
     })
-    probe.once('error', () => resolve(false))
+    // Any other error comes from somebody: EAGAIN of a full backlog, for example.
+    probe.once('error', error => resolve(!('code' in error) || error.code !== 'ECONNREFUSED'))
   })
   if (!answered) unlinkSync(path)
 }

@@ -28,13 +28,18 @@ const files = {
   'SHELL.PHP': evil,
   'shell.pHp': evil,
   'page.php.bak': evil,
+  'ȺȺȺȺshell.php.txt': evil,
   '.hidden.php': evil,
   'empty/x.txt': '',
 }
 
 type Backend = Pick<FastCgiRoute, 'backend' | 'capacity'>
 
-async function serve(t: Test, start: (t: Test) => Promise<Backend>): Promise<TestServer> {
+async function serve(
+  t: Test,
+  start: (t: Test) => Promise<Backend>,
+  split = '.php',
+): Promise<TestServer> {
   const site = tempRoot(t, {}, files)
   symlinkSync('shell.pHp', join(site.public, 'link.txt'))
   const backend = await start(t)
@@ -44,7 +49,7 @@ async function serve(t: Test, start: (t: Test) => Promise<Backend>): Promise<Tes
         ...backend,
         root: site.public,
         index: ['index.php'],
-        split: '.php',
+        split,
         env: { set: { NOTES: root.notes }, pass: [] },
       }),
     ],
@@ -144,17 +149,19 @@ function suite(name: string, start: (t: Test) => Promise<Backend>): void {
       const refused = [
         ...['/shell.jpg/x.php', '/shell.jpg%00.php', '/shell.jpg/.php', '/style.css/x.php'],
         ...['/SHELL.PHP', '/shell.pHp', '/shell.pHp/x', '/SHELL.PHP/x.php'],
-        ...['/shell.ph%C5%BF', '/page.php.bak', '/page.php.bak/x.php', '/.hidden.php', '/link.txt'],
+        ...['/page.php.bak', '/page.php.bak/x.php', '/.hidden.php', '/link.txt'],
       ]
       for (const path of refused) {
         const response = await server.request(path)
-        t.equal(
-          response.status,
-          path.includes('%00') ? 400 : path.includes('%C5') ? 200 : 404,
-          path,
-        )
+        t.equal(response.status, path.includes('%00') ? 400 : 404, path)
         t.notMatch(response.text(), /executed|<\?php/, path)
       }
+    })
+
+    await t.test('A-17 no letter counts for another one', async t => {
+      // GHSA-3g8v-8r37-cgjm: in lower case these letters take more bytes, and the cut falls elsewhere.
+      const path = encodeURI('/ȺȺȺȺshell.php.txt.php')
+      t.match(factsOf(await server.request(path)), { SCRIPT_NAME: '/index.php' })
     })
 
     await t.test('L-12 a file beside the scripts is a file', async t => {
@@ -192,6 +199,11 @@ function suite(name: string, start: (t: Test) => Promise<Backend>): void {
       })
       t.equal(seen, 'onetwo')
     })
+  })
+
+  t.test(`${name} would run any file by itself`, async t => {
+    const server = await serve(t, start, '')
+    t.equal((await server.request('/shell.jpg')).text(), 'executed')
   })
 }
 

@@ -33,7 +33,7 @@ export async function serveNoted(
   route: Partial<FastCgiRoute> = {},
   config: Partial<Config> = {},
 ): Promise<NotedServer> {
-  const path = join(tempRoot(t).path, 'notes')
+  const path = join(tempRoot(t).path, 'worker-notes')
   const notes = new WorkerNotes(path)
   const backend = workersOf(count, {
     command: [process.execPath, notingWorker],
