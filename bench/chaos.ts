@@ -72,6 +72,8 @@ async function main() {
     () => server?.ended() !== undefined,
     () => 'the server does not end',
   )
+  const exit = server.ended() ?? ''
+  if (!exit.includes('ended (0)')) problems.push(exit)
   const left = [...notes.workers].filter(isWorker)
   const sockets = readdirSync(temporary).filter(name => name.startsWith('postern-'))
   if (left.length > 0) problems.push(`processes are left: ${left.join(', ')}`)
@@ -144,6 +146,8 @@ function sentTo(id: string): ReturnType<ChaosOptions['sentTo']> {
 
 async function end(): Promise<void> {
   await server?.stop()
+  // Nobody else would end the workers of a server that did not.
+  for (const pid of notes.workers) if (isWorker(pid)) process.kill(pid, 'SIGKILL')
   rmSync(folder, { recursive: true, force: true })
 }
 

@@ -1,6 +1,6 @@
 /**
  * The documents against the repository: files, scripts, flags and settings that they name are there, and
- * every setting has a row.
+ * every setting, command, source file and export of the application's library is in them.
  *
  * Read as text; each reader is tried on a made-up document as well, so that it can be seen to fail.
  */
@@ -11,6 +11,7 @@ import t from 'tap'
 import { z } from 'zod'
 import { readBenchFlags } from '../src/cli/bench-flags.js'
 import { readCallFlags } from '../src/cli/call-flags.js'
+import { commands } from '../src/cli/commands.js'
 import { readFcgiFlags } from '../src/cli/fcgi-flags.js'
 import { readFlags } from '../src/cli/flags.js'
 import { configSchema, routeSchemas } from '../src/server/config-schema.js'
@@ -28,7 +29,7 @@ function all(text: string, pattern: RegExp): string[] {
   return [...text.matchAll(pattern)].map(match => match[1] ?? '')
 }
 
-const ownPath = /(?<![\w./-])((?:src|test|docs|bench|scripts|\.ci)\/(?:[\w./-]*[\w/])?)/g
+const ownPath = /(?<![\w./-])((?:src|test|docs|bench|scripts|examples|\.ci)\/(?:[\w./-]*[\w/])?)/g
 const demoProgram = /(?<![\w./-])(cgi-bin\/[\w-]+\.(?:sh|py|pl))/g
 const documentName = /`([A-Za-z-]+\.md|package\.json|biome\.json|\.taprc)`/g
 const link = /\]\(([^)\s]+)\)/g
@@ -71,34 +72,49 @@ function missingScripts(text: string): string[] {
   return named.filter(name => !Object.hasOwn(manifest.scripts, name))
 }
 
-const benchFlags = all(read('bench/compare.ts'), /^ {4}'?([a-z-]+)'?: \{ type: '/gm)
+const peerBenchFlags = all(read('bench/compare.ts'), /^ {4}'?([a-z-]+)'?: \{ type: '/gm)
+const reloadFlags = all(read('src/cli/reload.ts'), /\.option\('([a-z-]+)'/g)
 
-/** What reads the words of each command. */
-const commandReaders: readonly ((words: readonly string[]) => unknown)[] = [
-  words => readFlags(words, '0'),
-  words => readCallFlags(words, '0'),
-  words => readFcgiFlags(words, '0'),
-  words => readBenchFlags(words),
-]
-
-/** Whether a command of `postern` or the benchmark has this flag. */
-function isFlag(name: string): boolean {
-  if (['help', 'version', ...benchFlags].includes(name)) return true
-  return commandReaders.some(read => {
-    try {
-      read([`--${name}`])
-      return true
-    } catch (error) {
-      // Any other complaint is about the value.
-      return !String(error).includes('unknown flag')
-    }
-  })
+/** Command of postern → whether it has a flag. */
+const flagReaders: Readonly<Record<string, (name: string) => boolean>> = {
+  serve: name => isKnown(() => readFlags([`--${name}`], '0')),
+  call: name => isKnown(() => readCallFlags([`--${name}`], '0')),
+  fcgi: name => isKnown(() => readFcgiFlags([`--${name}`], '0')),
+  bench: name => isKnown(() => readBenchFlags([`--${name}`])),
+  reload: name => reloadFlags.includes(name),
 }
+
+function isKnown(readIt: () => unknown): boolean {
+  try {
+    readIt()
+    return true
+  } catch (error) {
+    // Any other complaint is about the value.
+    return !String(error).includes('unknown flag')
+  }
+}
+
+/** Whether `postern`, one of its commands, or the benchmark has this flag. */
+function isFlag(name: string): boolean {
+  if (['help', 'version', ...peerBenchFlags].includes(name)) return true
+  return Object.values(flagReaders).some(has => has(name))
+}
+
+const longFlag = /(?<![\w-])--([a-z][a-z-]*[a-z])/g
 
 /** Flags that a text names and nobody has. */
 function unknownFlags(text: string): string[] {
-  const named = all(text, /(?<![\w-])--([a-z][a-z-]*[a-z])/g)
-  return [...new Set(named)].filter(name => !isFlag(name))
+  return [...new Set(all(text, longFlag))].filter(name => !isFlag(name))
+}
+
+/** Lines that run postern with a flag that its command has not; what follows ` -- ` is another program's. */
+function wrongCommands(text: string): string[] {
+  return all(text, /^(postern .*)$/gm).filter(line => {
+    const [own = ''] = line.split(' -- ')
+    const word = own.split(' ')[1] ?? ''
+    const has = flagReaders[Object.hasOwn(flagReaders, word) ? word : 'serve']
+    return all(own, longFlag).some(name => name !== 'help' && has?.(name) !== true)
+  })
 }
 
 t.test('the files that documents name are there', async t => {
@@ -134,10 +150,50 @@ t.test('the npm scripts that documents name are there', async t => {
 
 t.test('the flags that documents and the command name are there', async t => {
   const sources = readdirSync(posix.join(root, 'src/cli')).map(name => `src/cli/${name}`)
-  for (const file of [...documents, 'src/errors.ts', ...sources]) {
-    t.strictSame(unknownFlags(read(file)), [], file)
+  // A mistake that people make, known by name to be refused.
+  const refused = ['recycle-requests']
+  for (const file of [...documents, 'src/error-table.ts', ...sources]) {
+    const unknown = unknownFlags(read(file)).filter(name => !refused.includes(name))
+    t.strictSame(unknown, [], file)
   }
-  t.strictSame(unknownFlags('--port 1 --rounds 2 --dev --cgi-bin x --ports'), ['ports'])
+  t.strictSame(unknownFlags('--port 1 --rounds 2 --dev --trace --max --pid --ports'), ['ports'])
+})
+
+t.test('the commands that documents show have the flags that they show', async t => {
+  for (const document of documents) t.strictSame(wrongCommands(read(document)), [], document)
+  const right = 'postern -p 1 --dev\npostern fcgi --max 2 -- x --y\npostern call a / --trace\n'
+  t.strictSame(wrongCommands(`${right}postern reload --pid 1`), [])
+  const wrong = ['postern site --trace', 'postern fcgi --port 1', 'postern reload --dev']
+  t.strictSame(wrongCommands(wrong.join('\n')), wrong)
+})
+
+t.test('README.md has a row for every command', async t => {
+  const rows = all(read('README.md'), /^\| `postern ([a-z]+) ?[^|]*` \|/gm)
+  t.strictSame(rows.sort(), [...commands.keys()].sort())
+})
+
+t.test('docs/architecture.md has a line for every source file', async t => {
+  const page = read('docs/architecture.md')
+  const tree = page.slice(page.indexOf('\n## The tree\n'))
+  const listed = all(tree, /`(src\/[\w./-]+\.\w+)`/g)
+  const sources = readdirSync(posix.join(root, 'src'), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => posix.relative(root, posix.join(entry.parentPath, entry.name)))
+  t.ok(sources.length > 100)
+  t.strictSame(listed.toSorted(), sources.toSorted())
+})
+
+t.test('docs/library.md names everything that postern/fastcgi exports', async t => {
+  const page = read('docs/library.md')
+  const names = all(read('src/fastcgi.ts'), /^export (?:type )?\{([^}]+)\}/gm)
+    .flatMap(list => list.split(','))
+    .map(name => name.replace('type ', '').trim())
+    .filter(name => name !== '')
+  t.ok(names.includes('createServer') && names.includes('FastCgiRequest'))
+  t.strictSame(
+    names.filter(name => !new RegExp(`\\b${name}\\b`).test(page)),
+    [],
+  )
 })
 
 interface Shape {
@@ -180,6 +236,11 @@ t.test('docs/configuration.md has a row for every setting, and no other', async 
   t.ok(cgi.includes('timeouts.firstByte'), 'keys are found in maps')
   t.strictSame(rowsBelow(page, 'The file').sort(), top.sort())
   t.strictSame(rowsBelow(page, 'A cgi route').sort(), cgi.sort())
+  const fastcgi = keysOf(routeSchemas.fastcgi)
+  t.ok(fastcgi.includes('fastcgi.recycle.memory'))
+  // Values that are maps have a row of their own beside those of their keys.
+  const maps = ['fastcgi', 'fastcgi.workers']
+  t.strictSame(rowsBelow(page, 'A fastcgi route').sort(), [...fastcgi, ...maps].sort())
 })
 
 t.test('docs/configuration.md names every key of the other kinds of routes', async t => {

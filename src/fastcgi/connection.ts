@@ -8,15 +8,9 @@
  */
 import { asGatewayError, GatewayError } from '../errors.js'
 import { type Address, describeAddress } from '../upstream/address.js'
-import {
-  encodeAbortRequest,
-  type FcgiRecord,
-  headerBytes,
-  paddingFor,
-  recordType,
-  writeHeader,
-} from './record.js'
+import { encodeAbortRequest, encodeStreamHeader, type FcgiRecord } from './record.js'
 import { RecordDecoder } from './record-decoder.js'
+import { streamRecords } from './stream-content.js'
 import type { RecordTrace } from './trace.js'
 import { WorkerSocket } from './worker-socket.js'
 
@@ -48,10 +42,6 @@ export interface ConnectionOptions {
   /** Called once, after its requests were told. */
   readonly onGone: (connection: FastCgiConnection) => void
 }
-
-/** Content of one STDIN record (G-3). */
-const stdinBytes = 32 * 1024
-const zeros = Buffer.alloc(8)
 
 export class FastCgiConnection {
   readonly address: Address
@@ -154,9 +144,11 @@ export class FastCgiConnection {
   /** Writes a piece of a stream as records of at most 32 KiB, padded to 8; false as in `write`. */
   writeStream(stream: 'stdin' | 'data', id: number, chunk: Buffer): boolean {
     if (this.#gone || this.#socket.isDeaf) return true
+    const parts = streamRecords(stream, id, chunk)
     this.#socket.cork()
-    for (let at = 0; at < chunk.length; at += stdinBytes) {
-      this.#writeRecord(stream, id, chunk.subarray(at, at + stdinBytes))
+    for (const part of parts) {
+      this.#options.trace?.sent(part)
+      this.#socket.write(part)
     }
     this.#socket.uncork()
     return this.#isTaken()
@@ -164,9 +156,7 @@ export class FastCgiConnection {
 
   /** The record without content that ends a stream (§3.3). */
   endStream(stream: 'stdin' | 'data', id: number): void {
-    const record = Buffer.allocUnsafe(headerBytes)
-    writeHeader(record, 0, recordType[stream], id, 0, 0)
-    this.write(record)
+    this.write(encodeStreamHeader(stream, id, 0, 0))
   }
 
   /** ABORT_REQUEST (§5.4); END_REQUEST is still to come. */
@@ -223,18 +213,6 @@ export class FastCgiConnection {
    */
   #isTaken(): boolean {
     return this.#socket.writableLength === 0 || !this.#socket.writableNeedDrain
-  }
-
-  #writeRecord(stream: 'stdin' | 'data', id: number, content: Buffer): void {
-    const padding = paddingFor(content.length)
-    const header = Buffer.allocUnsafe(headerBytes)
-    writeHeader(header, 0, recordType[stream], id, content.length, padding)
-    this.#socket.write(header)
-    this.#socket.write(content)
-    if (padding > 0) this.#socket.write(zeros.subarray(0, padding))
-    const { trace } = this.#options
-    if (trace === undefined) return
-    for (const part of [header, content, zeros.subarray(0, padding)]) trace.sent(part)
   }
 
   #received(chunk: Buffer): void {

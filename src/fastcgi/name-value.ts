@@ -1,8 +1,8 @@
 /**
  * Name-value pairs (FastCGI §3.4): two lengths, then the two byte strings.
  *
- * Pure. The writer fills a buffer whose size was counted before, so a pair is never an object; the reader
- * takes bytes in pieces of any size and is bounded by the bytes and pairs it may hold.
+ * Pure. Pairs are written as one string for one conversion; the reader takes bytes in pieces of any size and
+ * is bounded by the bytes and pairs it may hold.
  */
 import { GatewayError } from '../errors.js'
 import type { ByteString } from '../gateway.js'
@@ -11,48 +11,36 @@ import type { ByteString } from '../gateway.js'
 const shortest = 127
 const nothing = Buffer.alloc(0)
 
-/** Bytes that a pair takes. */
-export function pairBytes(name: ByteString, value: ByteString): number {
+/** Texts of the lengths that are one byte. */
+const shortLengths = Array.from({ length: shortest + 1 }, (_, length) =>
+  String.fromCharCode(length),
+)
+
+/**
+ * A pair as a byte string. Joining strings and writing them once is several times as quick as writing each
+ * name and value into a buffer.
+ */
+export function pairText(name: ByteString, value: ByteString): ByteString {
+  return lengthText(name.length) + lengthText(value.length) + name + value
+}
+
+function lengthText(length: number): ByteString {
   return (
-    name.length +
-    value.length +
-    (name.length > shortest ? 4 : 1) +
-    (value.length > shortest ? 4 : 1)
+    shortLengths[length] ??
+    String.fromCharCode(
+      0x80 | (length >>> 24),
+      (length >>> 16) & 0xff,
+      (length >>> 8) & 0xff,
+      length & 0xff,
+    )
   )
-}
-
-/** Writes a pair at `at` and answers the offset behind it. */
-export function writePair(target: Buffer, at: number, name: ByteString, value: ByteString): number {
-  const next = writeLength(target, writeLength(target, at, name.length), value.length)
-  return writeText(target, writeText(target, next, name), value)
-}
-
-/** Up to this length bytes are written sooner from here than by a call into C++ (twice as soon for a request). */
-const shortText = 32
-
-function writeText(target: Buffer, at: number, text: ByteString): number {
-  const { length } = text
-  if (length > shortText) return at + target.write(text, at, 'latin1')
-  for (let i = 0; i < length; i++) target[at + i] = text.charCodeAt(i)
-  return at + length
-}
-
-function writeLength(target: Buffer, at: number, length: number): number {
-  if (length <= shortest) {
-    target[at] = length
-    return at + 1
-  }
-  return target.writeUInt32BE((length | 0x8000_0000) >>> 0, at)
 }
 
 /** All pairs, one behind the other. */
 export function encodePairs(pairs: Iterable<readonly [ByteString, ByteString]>): Buffer {
-  let bytes = 0
-  for (const [name, value] of pairs) bytes += pairBytes(name, value)
-  const target = Buffer.allocUnsafe(bytes)
-  let at = 0
-  for (const [name, value] of pairs) at = writePair(target, at, name, value)
-  return target
+  let text = ''
+  for (const [name, value] of pairs) text += pairText(name, value)
+  return Buffer.from(text, 'latin1')
 }
 
 /** Where the bounds of a reader are. */

@@ -7,7 +7,7 @@
  */
 import { GatewayError } from '../errors.js'
 import type { ByteString } from '../gateway.js'
-import { pairBytes, writePair } from './name-value.js'
+import { pairText } from './name-value.js'
 import {
   headerBytes,
   keepConnectionFlag,
@@ -41,8 +41,9 @@ export interface RequestBeginning {
  */
 export function encodeRequest(beginning: RequestBeginning): Buffer {
   const { id, fixedPairs, variables, body } = beginning
-  let paramsBytes = fixedPairs.length
-  for (const [name, value] of variables) paramsBytes += pairBytes(name, value)
+  let pairs = ''
+  for (const [name, value] of variables) pairs += pairText(name, value)
+  const paramsBytes = fixedPairs.length + pairs.length
   if (paramsBytes > maxParamsBytes) {
     const said = `${paramsBytes} bytes of variables; the limit is ${maxParamsBytes}.`
     throw new GatewayError('ENVIRONMENT_TOO_LARGE', said)
@@ -65,7 +66,7 @@ export function encodeRequest(beginning: RequestBeginning): Buffer {
   at += 8
   const start = at + headerBytes
   at = start + fixedPairs.copy(target, start)
-  for (const [name, value] of variables) at = writePair(target, at, name, value)
+  at += target.write(pairs, at, 'latin1')
   // A record without content would end the stream: no pairs, no record.
   if (records === 0) at = beginBytes
   else if (records > 1) at = cutIntoRecords(target, start, at, id)

@@ -6,28 +6,15 @@
  * that the socket is paused.
  */
 import type { Socket } from 'node:net'
-import type { ByteString } from '../gateway.js'
-import {
-  encodeEndRequest,
-  encodeUnknownType,
-  encodeValues,
-  type FcgiRecord,
-  protocolStatus,
-  type Role,
-  role as roleCodes,
-} from './record.js'
+import { encodeEndRequest, encodeUnknownType, type FcgiRecord, protocolStatus } from './record.js'
 import { RecordDecoder } from './record-decoder.js'
-import type { ResponderSettings } from './responder-options.js'
+import { encodeKnownValues, type ResponderLoad, refusalOf, roleOf } from './responder-answers.js'
 import { ResponderOutput } from './responder-output.js'
 import { type RequestHome, ResponderRequest } from './responder-request.js'
 
 /** What the connections of one responder share. */
-export interface ResponderHost {
-  readonly settings: ResponderSettings
-  /** Requests at once, over all connections. */
+export interface ResponderHost extends ResponderLoad {
   active: number
-  /** No new requests. */
-  readonly closing: boolean
   /** Variables are complete: hands the request to the application. Must not throw. */
   begin(request: ResponderRequest): void
 }
@@ -125,7 +112,7 @@ export class ResponderConnection implements RequestHome {
         this.#data(record.id, record.content, record.ends)
         return
       case 'getValues':
-        this.#values(record.values)
+        this.output.record(encodeKnownValues(record.values, this.#host.settings))
         return
       case 'unknown':
         // §4.2; for a request there is no such answer, and it is ignored.
@@ -149,24 +136,20 @@ export class ResponderConnection implements RequestHome {
       this.#refuse(id === 0 ? 'A request has the id 0.' : `Request ${id} has begun twice.`)
       return
     }
-    const { settings } = this.#host
     const role = roleOf(roleCode)
-    const refusal = this.#refusal(role)
-    if (role === undefined || refusal !== undefined) {
-      this.#turnAway(id, keepConnection, refusal ?? protocolStatus.unknownRole)
+    if (role === undefined) {
+      this.#turnAway(id, keepConnection, protocolStatus.unknownRole)
       return
     }
+    const refusal = refusalOf(role, this.#host, this.#active)
+    if (refusal !== undefined) {
+      this.#turnAway(id, keepConnection, refusal)
+      return
+    }
+    const { settings } = this.#host
     this.#host.active++
     this.#active++
     this.#requests.set(id, new ResponderRequest(id, role, keepConnection, this, settings))
-  }
-
-  /** Why a request cannot be taken; undefined: it can. */
-  #refusal(role: Role | undefined): number | undefined {
-    const { settings, active, closing } = this.#host
-    if (role === undefined || !settings.roles.includes(role)) return protocolStatus.unknownRole
-    if (!settings.multiplex && this.#active > 0) return protocolStatus.cannotMultiplex
-    return closing || active >= settings.maxRequests ? protocolStatus.overloaded : undefined
   }
 
   /** The rest of such a request is ignored, as its id is not active (§3.3). */
@@ -213,22 +196,6 @@ export class ResponderConnection implements RequestHome {
     else data?.push(content)
   }
 
-  #values(asked: readonly (readonly [ByteString, ByteString])[]): void {
-    const { settings } = this.#host
-    const known: readonly (readonly [ByteString, ByteString])[] = [
-      ['FCGI_MAX_CONNS', String(settings.maxConnections)],
-      ['FCGI_MAX_REQS', String(settings.maxRequests)],
-      ['FCGI_MPXS_CONNS', settings.multiplex ? '1' : '0'],
-    ]
-    const names = new Set(asked.map(([name]) => name))
-    this.output.record(
-      encodeValues(
-        'getValuesResult',
-        known.filter(([name]) => names.has(name)),
-      ),
-    )
-  }
-
   /** Closes once all is sent. */
   #close(): void {
     this.#state = 'closed'
@@ -266,18 +233,5 @@ export class ResponderConnection implements RequestHome {
     this.#host.settings.log(
       `postern/fastcgi: ${remoteAddress === undefined ? '' : `${remoteAddress}: `}${line}`,
     )
-  }
-}
-
-function roleOf(code: number): Role | undefined {
-  switch (code) {
-    case roleCodes.responder:
-      return 'responder'
-    case roleCodes.authorizer:
-      return 'authorizer'
-    case roleCodes.filter:
-      return 'filter'
-    default:
-      return undefined
   }
 }

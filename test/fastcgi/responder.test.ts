@@ -2,6 +2,7 @@
  * The protocol rows of the responder (conventions G-41 to G-54), with records by hand over a unix socket.
  */
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import t from 'tap'
 import { createResponder, type FastCgiRequest, type ResponderOptions } from '../../src/fastcgi.js'
 import {
@@ -407,6 +408,7 @@ t.test('G-55 close lets requests finish, refuses new ones, and settles', async t
   busy.send(record(STDIN, 1))
   t.match(await busy.answer(1), { protocolStatus: 0, stdout: answered('responder / ') })
   await closed
+  t.equal(existsSync(path), false, 'the socket is removed')
   await t.rejects(Peer.open(t, path), 'nobody accepts')
 })
 

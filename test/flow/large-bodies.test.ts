@@ -3,20 +3,18 @@
  * D-8; promise 4 of the design). 64 MiB each way, or 1 GiB with POSTERN_LARGE=1.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { memoryOf, untilGone } from '../support/processes.js'
+import { growthLimit, growthOf, largeBytes, largeDeadlineMs, pour } from '../support/memory.js'
+import { untilGone } from '../support/processes.js'
 import { plainHead, shell } from '../support/programs.js'
 import { chunkBytes, RawConnection } from '../support/raw-http.js'
 import { tempRoot } from '../support/temp-root.js'
 import { within } from '../support/wait-for.js'
 
 const MiB = 1024 * 1024
-const size = process.env.POSTERN_LARGE === '1' ? 1024 * MiB : 64 * MiB
-const growthLimit = 64 * MiB
-const deadlineMs = 300_000
-const piece = Buffer.alloc(256 * 1024, 'postern ')
+const size = largeBytes
+const deadlineMs = largeDeadlineMs
 
 t.setTimeout(deadlineMs)
 
@@ -56,19 +54,7 @@ async function startSubject(t: Test): Promise<Subject> {
   const first = await connect()
   first.request('/cgi-bin/count.cgi', { method: 'POST', body: 'warm' })
   t.equal((await first.response()).text(), '4\n4\n')
-  let before = resetPeak(pid)
-  const growth = (): number => {
-    const grown = memoryOf(pid, 'VmHWM') - before
-    before = resetPeak(pid)
-    return grown
-  }
-  return { pid, connect, growth }
-}
-
-/** Makes the peak what is resident now, and gives that. */
-function resetPeak(pid: number): number {
-  writeFileSync(`/proc/${pid}/clear_refs`, '5')
-  return memoryOf(pid, 'VmRSS')
+  return { pid, connect, growth: growthOf(pid) }
 }
 
 async function firstLine(child: ChildProcess): Promise<string> {
@@ -78,13 +64,6 @@ async function firstLine(child: ChildProcess): Promise<string> {
     if (text.includes('\n')) return text.slice(0, text.indexOf('\n'))
   }
   throw new Error('the server ended before it listened')
-}
-
-/** Sends the whole size in pieces, each as `wrap` makes it, as fast as it is taken. */
-async function pour(connection: RawConnection, wrap: (piece: Buffer) => Buffer): Promise<void> {
-  for (let sent = 0; sent < size; sent += piece.length) {
-    if (!connection.send(wrap(piece))) await connection.drained(deadlineMs)
-  }
 }
 
 function staysSmall(t: Test, subject: Subject): void {
