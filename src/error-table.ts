@@ -251,11 +251,6 @@ export const errorTable = {
     'The other side broke the protocol.',
     'Check that it speaks the protocol of the route; report it to its authors if it does.',
   ),
-  WORKER_FAILED: row(
-    503,
-    'No worker of this route is ready.',
-    'See in the log why they end, and correct the command or the program.',
-  ),
 
   // Room and time.
   QUEUE_FULL: row(

@@ -19,3 +19,4 @@ export {
 } from './fastcgi/responder.js'
 export type { ResponderOptions } from './fastcgi/responder-options.js'
 export type { FastCgiRequest } from './fastcgi/responder-streams.js'
+export type { Address } from './upstream/address.js'

@@ -60,7 +60,7 @@ const table: readonly Row[] = [
   },
   { room: 'bench/', may: ['bench/', 'server/config.ts', ...ground] },
   { room: 'index.ts', may: ['server/', 'cgi/', 'static/', 'process/', ...ground] },
-  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', ...ground] },
+  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', 'upstream/address.ts', ...ground] },
   {
     room: 'cli/',
     may: [

@@ -144,7 +144,11 @@ function groupOf(path: string, supervisor: Supervisor): WorkerGroup {
 function healthLog(route: string, log: Logger): NonNullable<UpstreamsOptions['onHealth']> {
   return (upstream, state, forMs) => {
     const fields = { route, upstream: upstream.name }
-    if (state === 'back') log.info(fields, 'the program answers again')
-    else log.warn({ ...fields, forMs }, 'the program does not answer and is left out for a while')
+    if (state === 'back') {
+      log.info(fields, 'the program answers again')
+      return
+    }
+    const said = 'the program does not answer and is left out for a while'
+    log.warn({ ...fields, forMs: Math.round(forMs) }, said)
   }
 }

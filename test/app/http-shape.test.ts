@@ -4,9 +4,15 @@
  */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
+import { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import t, { type Test } from 'tap'
+import { answer } from '../../src/app/answer.js'
+import { ResponderConnection } from '../../src/fastcgi/responder-connection.js'
+import { responderSettings } from '../../src/fastcgi/responder-options.js'
+import type { ResponderRequest } from '../../src/fastcgi/responder-request.js'
 import type { RequestHandler } from '../../src/fastcgi.js'
 import { createServer, variablesOf } from '../../src/fastcgi.js'
 import { head, Peer, type PeerAnswer, request } from '../fastcgi/responder-peer.js'
@@ -175,7 +181,7 @@ t.test('a head cannot be split by what a handler puts in it', async t => {
 })
 
 t.test('G-54 head, body, STDOUT end and END of a small answer are one write', async t => {
-  const peer = await serve(t, async (req, res) => {
+  const handler: RequestHandler = async (req, res) => {
     if (req.url === '/later') await new Promise(setImmediate)
     if (req.url === '/parts') {
       res.setHeader('X', 'y')
@@ -183,11 +189,25 @@ t.test('G-54 head, body, STDOUT end and END of a small answer are one write', as
       res.write('more ')
     }
     res.end('small')
+  }
+  const writes: Buffer[] = []
+  const socket = new Duplex({
+    read: () => {},
+    write: (chunk: Buffer, _encoding, callback) => {
+      writes.push(chunk)
+      callback()
+    },
   })
+  const host = { settings: responderSettings({}), active: 0, closing: false }
+  const begin = (fcgi: ResponderRequest): void => answer(handler, fcgi)
+  new ResponderConnection(socket as Socket, { ...host, begin })
   for (const url of ['/', '/later', '/parts']) {
-    peer.chunks.length = 0
-    await ask(peer, { REQUEST_URI: url })
-    t.equal(peer.chunks.length, 1, url)
+    writes.length = 0
+    socket.push(request(1, { REQUEST_URI: url }, '', KEEP))
+    await waitFor('the answer', () => writes.length > 0)
+    await new Promise(setImmediate)
+    t.equal(writes.length, 1, url)
+    t.same(writes[0]?.subarray(-16, -8), Buffer.from([1, 3, 0, 1, 0, 8, 0, 0]), 'it ends with END')
   }
 })
 

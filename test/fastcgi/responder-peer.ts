@@ -50,7 +50,8 @@ export class Peer {
   readonly chunks: Buffer[] = []
   closed = false
   ended = false
-  reset = false
+  /** Code of the first error of the socket, such as EPIPE or ECONNRESET. */
+  failure = ''
   #rest = Buffer.alloc(0)
 
   private constructor(socket: Socket) {
@@ -63,7 +64,7 @@ export class Peer {
       this.ended = true
     })
     socket.on('error', error => {
-      this.reset ||= 'code' in error && error.code === 'ECONNRESET'
+      if (this.failure === '') this.failure = 'code' in error ? String(error.code) : error.message
     })
     socket.on('close', () => {
       this.closed = true
@@ -72,7 +73,10 @@ export class Peer {
 
   /** Connects to what the responder listens on; destroyed in teardown. */
   static async open(t: Pick<Test, 'teardown'>, where: ListenTarget): Promise<Peer> {
-    const socket = typeof where === 'number' ? connect(where, '127.0.0.1') : connect(String(where))
+    // Half open, so that a FIN of the responder does not end what is still to be sent.
+    const place =
+      typeof where === 'number' ? { port: where, host: '127.0.0.1' } : { path: String(where) }
+    const socket = connect({ ...place, allowHalfOpen: true })
     t.teardown(() => socket.destroy())
     await within(
       'the connection',

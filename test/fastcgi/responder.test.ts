@@ -225,8 +225,11 @@ t.test('G-50 an early end: the rest of STDIN is read and dropped, nothing is res
   for (let sent = 0; sent < size; sent += 65_535) peer.send(record(STDIN, 1, Buffer.alloc(65_535)))
   if (peer.socket.writableLength > 0) await once(peer.socket, 'drain')
   peer.send(record(STDIN, 1))
+  await waitFor('all of it is taken', () => peer.socket.writableLength === 0)
+  t.equal(peer.failure, '')
+  t.equal(peer.ended, true, 'the connection has ended for writing only')
+  peer.socket.end()
   await waitFor('it is closed', () => peer.closed)
-  t.equal(peer.reset, false)
   t.equal(responder.active, 0)
 })
 

@@ -216,7 +216,26 @@ const at = (backend: Awaited<ReturnType<typeof startPhpFpm>>, capacity: number):
 })
 
 const fpm = phpFpm(t)
-if (fpm !== undefined) suite('php-fpm', async t => at(await startPhpFpm(t, fpm), 2))
+if (fpm !== undefined) {
+  suite('php-fpm', async t => at(await startPhpFpm(t, fpm), 2))
+
+  t.test('G-19 the end of a worker of php-fpm costs no request', async t => {
+    const start = async () => at(await startPhpFpm(t, fpm, ['pm.max_requests = 3']), 2)
+    const server = await serve(t, start)
+    const pids = new Set<string>()
+    const client = async (): Promise<void> => {
+      const connection = await server.connect()
+      for (let asked = 0; asked < 30; asked++) {
+        connection.request('/?do=pid')
+        const response = await connection.response()
+        if (response.status !== 200) throw new Error(`${response.status} ${response.text()}`)
+        pids.add(response.text())
+      }
+    }
+    await Promise.all([client(), client(), client(), client()])
+    t.ok(pids.size >= 120 / 3, `${pids.size} workers, three requests each`)
+  })
+}
 
 const cgi = peer(t, 'php-cgi')
 if (cgi !== undefined) {
