@@ -80,7 +80,7 @@ export class Dispatch {
   repeatAfter(attempt: Attempt, error: GatewayError): boolean {
     if (!mayRepeat(attempt, error, this.#request.method)) return false
     if (!attempt.connection.isConnected) return this.passOn('failed', error)
-    if (attempt.onKept && !this.#repeatedStale) {
+    if ((attempt.onKept || attempt.isShared) && !this.#repeatedStale) {
       this.#repeatedStale = true
       this.#send(true)
       return true

@@ -25,6 +25,8 @@ export interface LostAttempt {
   readonly isRepeatable: boolean
   /** Nothing of the request has left. */
   readonly isUnsent: boolean
+  /** Others used the connection: what broke it need not have been this request. */
+  readonly isShared: boolean
 }
 
 /** Whether a request could be sent again whatever became of the first sending. */
@@ -40,6 +42,8 @@ export function isStreamed({ stdin, buffer }: ReadyBody): boolean {
 /** Whether a request may be sent again whose connection is gone before END_REQUEST. */
 export function mayRepeat(attempt: LostAttempt, error: GatewayError, method: string): boolean {
   if (!attempt.connection.isConnected) return true
-  if (error.code !== 'UPSTREAM_CLOSED' || attempt.sawRecord || !attempt.isRepeatable) return false
+  const isBroken =
+    error.code === 'UPSTREAM_CLOSED' || (attempt.isShared && error.code === 'PROTOCOL_ERROR')
+  if (!isBroken || attempt.sawRecord || !attempt.isRepeatable) return false
   return attempt.isUnsent || idempotent.has(method)
 }

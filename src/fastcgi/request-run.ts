@@ -128,8 +128,8 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     if (this.#answer?.hasHead === true) this.#answer.complete('')
   }
 
+  /** No progress: who only complains does not answer (F-4). */
   stderr(content: Buffer): void {
-    this.limits.progress()
     if (this.#stderr === undefined) {
       const { log, route } = this.#context
       this.#stderr = startStderr(this.#request, route.limits.stderrBytes, log)

@@ -166,7 +166,7 @@ export class Supervisor {
       const facts = { worker: worker.name, pid: worker.pid, requests }
       const end = describeEnd(worker)
       if (worker.asked && worker.fault === undefined) {
-        log.debug({ ...facts, end }, 'a worker was ended')
+        log.debug({ ...facts, end, reason: worker.outdated }, 'a worker was ended')
         continue
       }
       // G-24: exit status 0 is on purpose, but not of a program that cannot even start.

@@ -45,14 +45,20 @@ interface Way {
   readonly error?: string
   /** The connection is broken: whoever shares it is sent again on another. */
   readonly breaks?: true
+  /** It goes on until its connection is closed, and has its place until then. */
+  readonly endless?: true
 }
 
 const ways: readonly Way[] = [
-  { what: 'F-4 never answers', status: 504, error: 'FIRST_BYTE_TIMEOUT', script: () => {} },
+  {
+    what: 'F-4 never answers',
+    script: () => {},
+    ...{ status: 504, error: 'FIRST_BYTE_TIMEOUT', endless: true },
+  },
   {
     what: 'F-4 stops in its head',
     script: request => request.send(record(STDOUT, request.id, 'X-A: 1\r\n')),
-    ...{ status: 504, error: 'IDLE_TIMEOUT' },
+    ...{ status: 504, error: 'IDLE_TIMEOUT', endless: true },
   },
   {
     what: 'dies in a record of its head',
@@ -86,12 +92,12 @@ const ways: readonly Way[] = [
   {
     what: 'F-1, F-4 unending STDERR and no answer',
     script: unending(id => record(STDERR, id, `${'e'.repeat(9_999)}\n`), none),
-    ...{ status: 504, error: 'FIRST_BYTE_TIMEOUT' },
+    ...{ status: 504, error: 'FIRST_BYTE_TIMEOUT', endless: true },
   },
   {
     what: 'E-28 an unending head',
     script: unending(id => record(STDOUT, id, `X-A: ${'a'.repeat(9_000)}\r\n`), none),
-    ...{ status: 502, error: 'UPSTREAM_HEAD_TOO_LARGE' },
+    ...{ status: 502, error: 'UPSTREAM_HEAD_TOO_LARGE', endless: true },
   },
   {
     what: 'E-17 an unending body behind its Content-Length',
@@ -99,7 +105,7 @@ const ways: readonly Way[] = [
       id => record(STDOUT, id, Buffer.alloc(60_000, 'b')),
       id => record(STDOUT, id, 'Content-Length: 4\r\n\r\nfine'),
     ),
-    ...{ status: 200, text: 'fine' },
+    ...{ status: 200, text: 'fine', endless: true },
   },
   {
     what: 'G-14 answers for ids that nobody has',
@@ -163,7 +169,7 @@ async function start(t: Test, script: Script, isShared: boolean): Promise<Subjec
   })
   const timeouts = {
     ...defaultFastCgiRoute.timeouts,
-    ...{ firstByteMs: 150, idleMs: 150, graceMs: 50 },
+    ...{ firstByteMs: 400, idleMs: 400, graceMs: 50 },
   }
   const shape: Partial<FastCgiRoute> = isShared ? { probe: true } : { capacity: 3 }
   const { address } = worker
@@ -173,7 +179,7 @@ async function start(t: Test, script: Script, isShared: boolean): Promise<Subjec
   return { worker, server, held }
 }
 
-for (const { what, script, status, truncated = false, text, error, breaks } of ways) {
+for (const { what, script, status, truncated = false, text, error, breaks, endless } of ways) {
   for (const isShared of [false, true]) {
     t.test(`${what}${isShared ? ', on a shared connection' : ''}`, async t => {
       const { worker, server, held } = await start(t, script, isShared)
@@ -194,6 +200,10 @@ for (const { what, script, status, truncated = false, text, error, breaks } of w
       t.equal((await server.accessFor('/app/bad')).error, error)
 
       for (let i = 0; i < 4; i++) t.equal((await server.request('/app/next')).text(), '/next')
+      if (endless === true) {
+        const bad = worker.requests.find(({ params }) => params.get('PATH_INFO') === '/bad')
+        await waitFor('its connection is closed', () => bad?.socket.destroyed)
+      }
       held.length = 0
       const all = [1, 2, 3, 4].map(() => server.request('/app/hold'))
       await waitFor('every place is there again', () => held.length === 3)

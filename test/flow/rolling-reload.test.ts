@@ -49,17 +49,19 @@ const reasons: readonly (readonly [
   recycling: WorkersConfig['recycling'],
   work: readonly Work[],
   durationMs: number,
+  reason: string,
 ])[] = [
-  ['after 20 requests', { ...never, requests: 20 }, mixedWork, 1_500],
-  ['by age', { ...never, ageMs: 400 }, mixedWork, 1_500],
-  ['by memory', { ...never, memoryBytes: 120 * 1024 ** 2 }, growing, 2_500],
+  ['after 20 requests', { ...never, requests: 20 }, mixedWork, 1_500, 'after '],
+  ['by age', { ...never, ageMs: 400 }, mixedWork, 1_500, 'after 0 s'],
+  ['by memory', { ...never, memoryBytes: 120 * 1024 ** 2 }, growing, 2_500, 'at 1'],
 ]
-for (const [what, recycling, work, durationMs] of reasons) {
+for (const [what, recycling, work, durationMs, reason] of reasons) {
   t.test(`recycling ${what} under load loses none`, async t => {
     const noted = await serveNoted(t, 2, { recycling })
     await loseNone(t, noted, durationMs, work)
     t.ok(noted.notes.workers.size >= 4, `${noted.notes.workers.size} workers`)
     t.notOk(noted.server.records.some(({ message }) => message === 'a worker failed'))
+    await noted.server.recordOf(`"reason":"${reason}`)
   })
 }
 
