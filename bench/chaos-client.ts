@@ -7,7 +7,7 @@ import { Agent, request } from 'node:http'
 
 /** What the worker does with a request (`programs/noting-worker.mjs`), and how it is sent. */
 export interface Work {
-  readonly kind: 'quick' | 'slow' | 'begun' | 'grow'
+  readonly kind: 'quick' | 'slow' | 'begun' | 'grow' | 'hold'
   readonly method: 'GET' | 'PUT' | 'POST'
   readonly bodyBytes: number
 }

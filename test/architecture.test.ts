@@ -18,6 +18,7 @@ const ground = [
     'errors.ts',
     'error-table.ts',
     'log.ts',
+    'slots.ts',
     'admission.ts',
     'byte-string.ts',
     'version.ts',

@@ -6,17 +6,20 @@
  * head, `PID > ID` before the first byte of the answer, `PID . ID` after the last, `PID ! ID` when it came
  * while another was running. A line is one write: kill -9 cannot take back what was noted. The path is
  * `/KIND/ID`: `quick` answers at once, `slow` after 10 ms, `begun` half at once and half after 15 ms, `grow`
- * takes 8 MiB for good. The answer is ID, pid and the number of bytes of the body.
+ * takes 8 MiB for good, `hold` answers once there is a file of the name of NOTES with `.go` behind it. SIGUSR2
+ * has it say on stderr which request it has, as a stack trace would. The answer is ID, pid and the number of bytes of the body.
  */
-import { openSync, writeSync } from 'node:fs'
+import { existsSync, openSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 
 const notes = openSync(process.env.NOTES, 'a')
 const grown = []
 let running = 0
+let current = ''
 
 createServer(serve).listen({ fd: 0 })
 process.on('SIGTERM', () => process.exit(0))
+process.on('SIGUSR2', () => writeSync(2, `stack:\n  at answer (${current})\n`))
 
 function note(mark, id = '') {
   writeSync(notes, `${process.pid} ${mark} ${id}\n`)
@@ -53,6 +56,7 @@ function begin(request) {
   const [, kind, id] = path.split('/')
   Object.assign(request, { kind, id })
   note('+', id)
+  current = id
   if (running > 0) note('!', id)
   running++
 }
@@ -61,6 +65,7 @@ async function answer(socket, { kind, id, bytes, keep }) {
   const text = `${id} ${process.pid} ${bytes}\n`
   if (kind === 'grow') grown.push(Buffer.alloc(8 * 1024 * 1024, 1))
   if (kind === 'slow') await pause(10)
+  while (kind === 'hold' && !existsSync(`${process.env.NOTES}.go`)) await pause(5)
   note('>', id)
   const head = 'Content-Type: text/plain\r\n\r\n'
   if (kind === 'begun') {

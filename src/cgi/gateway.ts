@@ -16,6 +16,7 @@ import type {
 } from '../gateway.js'
 import type { Logger } from '../log.js'
 import { type Child, SpawnError, type Spawner } from '../process/spawner.js'
+import { Slots } from '../slots.js'
 import { createEnvironment, type EnvironmentBuilder } from './environment.js'
 import { explainExecFailure } from './exec-failure.js'
 import { HeadResponses } from './head-response.js'
@@ -40,13 +41,19 @@ export interface CgiGatewayOptions {
   readonly hostEnvironment: NodeJS.ProcessEnv
 }
 
+/** A program that runs, and when it and its last line are gone. */
+interface Running {
+  readonly run: ScriptRun
+  readonly gone: Promise<void>
+}
+
 export class CgiGateway implements Gateway {
   readonly #options: CgiGatewayOptions
   readonly #find: ScriptFinder
   readonly #environment: EnvironmentBuilder
   readonly #admission: Admission
   readonly #responses: HeadResponses
-  readonly #runs = new Map<ScriptRun, Promise<void>>()
+  readonly #runs = new Slots<Running>()
   readonly #reported = new Set<string>()
 
   constructor(options: CgiGatewayOptions) {
@@ -84,13 +91,14 @@ export class CgiGateway implements Gateway {
 
   async close(): Promise<void> {
     this.#admission.close()
-    for (const run of this.#runs.keys()) run.fail(new GatewayError('DRAINING'))
-    await Promise.all(this.#runs.values())
+    const running = [...this.#runs]
+    for (const { run } of running) run.fail(new GatewayError('DRAINING'))
+    await Promise.all(running.map(({ gone }) => gone))
   }
 
   kill(): void {
     this.#admission.close()
-    for (const run of this.#runs.keys()) run.kill()
+    for (const { run } of this.#runs) run.kill()
   }
 
   #variables(
@@ -200,7 +208,7 @@ export class CgiGateway implements Gateway {
         },
         onEnded: () => {
           signal.removeEventListener('abort', onAbort)
-          this.#runs.delete(run)
+          this.#runs.remove(slot)
           release()
           void Promise.all([child.exited, stderr.closed]).then(([exit]) => {
             facts.exit = exit
@@ -209,7 +217,7 @@ export class CgiGateway implements Gateway {
           })
         },
       })
-      this.#runs.set(run, gone)
+      const slot = this.#runs.add({ run, gone })
       facts.ended = gone
       facts.stderr = () => stderr.tail
       if (signal.aborted) onAbort()

@@ -6,7 +6,7 @@
  * kept connection that was gone (G-19) and once because an application broke. The place is held until
  * `release`.
  */
-import { asGatewayError, type GatewayError } from '../errors.js'
+import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Lease, Outcome, Upstream } from '../upstream/upstreams.js'
 import { Attempt, type AttemptOwner, type SentRequest } from './attempt.js'
@@ -148,7 +148,7 @@ export class Dispatch {
   #send(fresh: boolean): void {
     const lease = this.#lease
     if (lease === undefined || this.#over) {
-      this.release('answered')
+      this.#refuse(new GatewayError('DRAINING'))
       return
     }
     const { connections } = this.#context

@@ -12,6 +12,7 @@ import { prepareBody, type ReadyBody } from '../cgi/request-body.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { ByteString, Gateway, GatewayRequest, GatewayResponse } from '../gateway.js'
 import type { Logger } from '../log.js'
+import { Slots } from '../slots.js'
 import type { Upstreams } from '../upstream/upstreams.js'
 import { Connections } from './connections.js'
 import { type FilterData, openFilterData } from './filter-data.js'
@@ -66,7 +67,7 @@ export class FastCgiGateway implements Gateway {
   readonly #responses: HeadResponses
   readonly #connections: Connections
   readonly #context: RunContext
-  readonly #runs = new Set<RequestRun>()
+  readonly #runs = new Slots<RequestRun>()
   /** SCRIPT_NAME where there are no files. */
   readonly #prefix: ByteString
   readonly #reported = new Set<string>()
@@ -109,7 +110,8 @@ export class FastCgiGateway implements Gateway {
       responses: this.#responses,
       newHeadSource: () => this.#responses.newSource(false),
       log,
-      onOver: run => this.#over(run),
+      runs: this.#runs,
+      onOver: () => this.#over(),
     }
   }
 
@@ -183,7 +185,6 @@ export class FastCgiGateway implements Gateway {
     const sent = { role, fixedPairs: this.#params.fixedPairs, variables, body, data }
     return new Promise((resolve, reject) => {
       const run = new RequestRun(this.#context, request, sent, resolve, reject)
-      this.#runs.add(run)
       run.start()
     })
   }
@@ -193,8 +194,7 @@ export class FastCgiGateway implements Gateway {
     return { scriptName: this.#prefix, pathInfo: rest === '' ? undefined : rest, file: undefined }
   }
 
-  #over(run: RequestRun): void {
-    this.#runs.delete(run)
+  #over(): void {
     if (this.#runs.size === 0) this.#lastOver()
   }
 

@@ -10,6 +10,7 @@ import type { ResponseHead } from '../cgi/response-head.js'
 import type { StderrLog } from '../cgi/stderr-log.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest, GatewayResponse } from '../gateway.js'
+import type { Slot } from '../slots.js'
 import type { Outcome, Upstream } from '../upstream/upstreams.js'
 import { Answer, type AnswerOwner } from './answer.js'
 import type { SentRequest } from './attempt.js'
@@ -37,6 +38,8 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
   #until = 0
   #outcome: Outcome = 'answered'
   #settleEnded: (() => void) | undefined
+  #slot: Slot = -1
+  #timeSlot: Slot | undefined
 
   constructor(
     context: RunContext,
@@ -55,6 +58,7 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
   }
 
   start(): void {
+    this.#slot = this.#context.runs.add(this)
     this.#dispatch.start()
   }
 
@@ -103,7 +107,7 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     const isFirst = this.#state === 'waiting'
     this.#state = 'running'
     if (!isFirst) return
-    this.#context.time.add(this)
+    this.#timeSlot = this.#context.time.add(this)
     const { signal } = this.#request
     if (signal.aborted) this.#left()
     else signal.addEventListener('abort', this.#left)
@@ -140,16 +144,18 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
   }
 
   end(appStatus: number, status: number): void {
+    // Nothing of an answer has come, so that another may.
+    const mayStartAnew = this.#state === 'running' && !this.limits.sawOutput
     switch (status) {
       case protocolStatus.overloaded: {
         const error = new GatewayError('UPSTREAM_OVERLOADED')
-        if (this.#mayStartAnew && this.#dispatch.passOn('overloaded', error)) return
+        if (mayStartAnew && this.#dispatch.passOn('overloaded', error)) return
         this.#break(error)
         this.#leave('overloaded')
         return
       }
       case protocolStatus.cannotMultiplex:
-        if (this.#mayStartAnew && this.#dispatch.sendAlone()) return
+        if (mayStartAnew && this.#dispatch.sendAlone()) return
         this.#break(new GatewayError('PROTOCOL_ERROR', 'It refuses a request on a connection.'))
         this.#leave('failed')
         return
@@ -236,11 +242,6 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     this.#until = performance.now() + this.#context.limits.graceMs
   }
 
-  /** Nothing of an answer has come, so that another may. */
-  get #mayStartAnew(): boolean {
-    return this.#state === 'running' && !this.limits.sawOutput
-  }
-
   readonly #left = (): void => {
     if (this.#answer?.isClosed === false) this.fail(new GatewayError('CLIENT_LEFT'))
   }
@@ -285,13 +286,14 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
 
   #finish(): void {
     this.#state = 'over'
-    this.#context.time.delete(this)
+    if (this.#timeSlot !== undefined) this.#context.time.remove(this.#timeSlot)
     this.#request.signal.removeEventListener('abort', this.#left)
     this.#stderr?.end()
     this.#stderr?.outcome('warn')
     this.#sent.body.dispose()
     this.#sent.data?.stream.destroy()
     this.#settleEnded?.()
-    this.#context.onOver(this)
+    this.#context.runs.remove(this.#slot)
+    this.#context.onOver()
   }
 }

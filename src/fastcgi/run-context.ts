@@ -6,6 +6,7 @@
 import type { HeadSource } from '../cgi/head-reader.js'
 import type { HeadResponses } from '../cgi/head-response.js'
 import type { Logger } from '../log.js'
+import type { Slots } from '../slots.js'
 import type { Upstreams } from '../upstream/upstreams.js'
 import type { Connections } from './connections.js'
 import type { FastCgiRouteConfig } from './options.js'
@@ -23,6 +24,8 @@ export interface RunContext {
   readonly responses: HeadResponses
   readonly newHeadSource: () => HeadSource
   readonly log: Logger
-  /** Called when END_REQUEST is here or will not come. */
-  readonly onOver: (run: RequestRun) => void
+  /** Those that have begun and are not over. */
+  readonly runs: Slots<RequestRun>
+  /** Called when one has left `runs`: END_REQUEST is here or will not come. */
+  readonly onOver: () => void
 }

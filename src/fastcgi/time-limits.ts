@@ -7,6 +7,7 @@
  */
 import type { Phase } from '../cgi/deadlines.js'
 import { type ErrorCode, GatewayError } from '../errors.js'
+import { type Slot, Slots } from '../slots.js'
 
 /** Milliseconds; 0: none. */
 export interface Limits {
@@ -27,7 +28,7 @@ const shortestMs = 5
 
 /** Looks at those who run. */
 export class TimeKeeper {
-  readonly #running = new Set<Timed>()
+  readonly #running = new Slots<Timed>()
   readonly #everyMs: number
   #timer: NodeJS.Timeout | undefined
 
@@ -37,13 +38,14 @@ export class TimeKeeper {
     this.#everyMs = Math.max(shortestMs, Math.min(longestMs, shortest / 4))
   }
 
-  add(timed: Timed): void {
-    this.#running.add(timed)
+  /** @returns what `remove` wants */
+  add(timed: Timed): Slot {
     this.#timer ??= setInterval(this.#look, this.#everyMs)
+    return this.#running.add(timed)
   }
 
-  delete(timed: Timed): void {
-    this.#running.delete(timed)
+  remove(slot: Slot): void {
+    this.#running.remove(slot)
   }
 
   readonly #look = (): void => {

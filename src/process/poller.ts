@@ -17,6 +17,11 @@ export const hungUp = 0x10
 /** Called with the bits that are set. */
 export type OnReady = (events: number) => void
 
+interface Watch {
+  readonly generation: number
+  readonly onReady: OnReady
+}
+
 const addOperation = 1
 const removeOperation = 2
 const batch = 256
@@ -35,7 +40,9 @@ export class Poller {
   readonly #wakeUp: number
   readonly #event = Buffer.alloc(eventBytes)
   readonly #events = Buffer.alloc(eventBytes * batch)
-  readonly #watched = new Map<number, { readonly generation: number; readonly onReady: OnReady }>()
+  /** By descriptor, since the system gives out small numbers again and again; a Map makes garbage (`slots.ts`). */
+  readonly #watches: (Watch | undefined)[] = []
+  #watched = 0
   #generation = 0
   #waiting = false
   readonly #wake = (): void => {
@@ -55,14 +62,18 @@ export class Poller {
     // A descriptor number may be closed and given out again within one batch of events: the generation
     // in the event's data tells an old event from a new one.
     this.#generation = (this.#generation + 1) >>> 0
-    this.#watched.set(fd, { generation: this.#generation, onReady })
+    if (this.#watches[fd] === undefined) this.#watched++
+    this.#watches[fd] = { generation: this.#generation, onReady }
     this.#control(addOperation, fd, events)
     this.#wait()
   }
 
   /** Stops watching a descriptor that stays open. */
   remove(fd: number): void {
-    if (this.#watched.delete(fd)) this.#control(removeOperation, fd, 0)
+    if (this.#watches[fd] === undefined) return
+    this.#watches[fd] = undefined
+    this.#watched--
+    this.#control(removeOperation, fd, 0)
   }
 
   /**
@@ -82,7 +93,7 @@ export class Poller {
   }
 
   #wait(): void {
-    if (this.#waiting || this.#watched.size === 0) return
+    if (this.#waiting || this.#watched === 0) return
     this.#waiting = true
     // Node joins the pool's threads when it exits: one that waits here must be woken.
     process.once('exit', this.#wake)
@@ -96,7 +107,7 @@ export class Poller {
     try {
       for (let i = 0; i < ready; i++) this.#call(i * eventBytes)
     } finally {
-      if (ready > 0 && rounds > 0 && this.#watched.size > 0) {
+      if (ready > 0 && rounds > 0 && this.#watched > 0) {
         setImmediate(() => {
           const more = this.#libc.epollWait(this.#epoll, this.#events, batch, 0)
           this.#dispatch(more, rounds - 1)
@@ -111,7 +122,7 @@ export class Poller {
 
   #call(offset: number): void {
     const fd = this.#events.readInt32LE(offset + dataOffset)
-    const watch = this.#watched.get(fd)
+    const watch = this.#watches[fd]
     if (watch?.generation !== this.#events.readUInt32LE(offset + dataOffset + 4)) return
     watch.onReady(this.#events.readUInt32LE(offset))
   }

@@ -80,7 +80,9 @@ class Service {
   readonly #config: Config
   readonly #mounts: readonly Mount[]
   readonly #site: Site
-  readonly #inFlight = new Set<Promise<void>>()
+  /** Requests whose exchange is not over. */
+  #inFlight = 0
+  #onIdle: () => void = () => {}
   #draining = false
 
   constructor(
@@ -130,10 +132,13 @@ class Service {
 
   #handle(req: IncomingMessage, res: ServerResponse, waits: boolean): void {
     const arrival = { waits, url: req.url ?? '', next: undefined }
-    const running = exchange(this.#site, req, res, arrival).finally(() => {
-      this.#inFlight.delete(running)
-    })
-    this.#inFlight.add(running)
+    this.#inFlight++
+    void exchange(this.#site, req, res, arrival).then(this.#over)
+  }
+
+  readonly #over = (): void => {
+    this.#inFlight--
+    if (this.#inFlight === 0) this.#onIdle()
   }
 
   async close(servers: readonly Server[]): Promise<void> {
@@ -142,11 +147,23 @@ class Service {
       server => new Promise<void>(resolve => server.close(() => resolve())),
     )
     for (const server of servers) server.closeIdleConnections()
-    await settledWithin(this.#inFlight, this.#config.timeouts.drainMs)
+    await this.#idleWithin(this.#config.timeouts.drainMs)
     await Promise.all(this.#mounts.map(mount => mount.gateway.close()))
-    await settledWithin(this.#inFlight, 1_000)
+    await this.#idleWithin(1_000)
     for (const server of servers) server.closeAllConnections()
     await Promise.all(closed)
+  }
+
+  /** Waits until no request is in flight or the time is over, whichever comes first. */
+  #idleWithin(ms: number): Promise<void> {
+    if (this.#inFlight === 0) return Promise.resolve()
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, ms)
+      this.#onIdle = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   async reload(): Promise<void> {
@@ -157,20 +174,6 @@ class Service {
     this.#draining = true
     for (const { gateway } of this.#mounts) gateway.kill()
   }
-}
-
-/** Waits until the set is empty or the time is over, whichever comes first. */
-async function settledWithin(running: ReadonlySet<Promise<void>>, ms: number): Promise<void> {
-  if (running.size === 0) return
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
-  })
-  const settled = async (): Promise<void> => {
-    while (running.size > 0) await Promise.allSettled([...running])
-  }
-  await Promise.race([settled(), late])
-  clearTimeout(timer)
 }
 
 async function listen(server: Server, address: ListenAddress): Promise<void> {

@@ -2,6 +2,7 @@
  * A server with workers that note what they do (`bench/programs/noting-worker.mjs`), for tests of many
  * requests at once. Teardown is that of `startTestServer`: it fails when anything is left.
  */
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
@@ -19,6 +20,8 @@ export const notingWorker = fileURLToPath(
 export interface NotedServer {
   readonly server: TestServer
   readonly notes: WorkerNotes
+  /** Has the workers answer what they `hold`. */
+  go(): void
   /** Where requests go: the server and the prefix of the route. */
   readonly origin: string
   /** The worker that the server's log says it sent a request to, once that worker has failed. */
@@ -56,5 +59,6 @@ export async function serveNoted(
     )
     return failed === undefined ? undefined : Number(failed.fields.pid)
   }
-  return { server, notes, origin: `${server.origin}/w`, sentTo }
+  const go = (): void => writeFileSync(`${path}.go`, '')
+  return { server, notes, go, origin: `${server.origin}/w`, sentTo }
 }
