@@ -25,7 +25,7 @@ export interface Verdict {
 }
 
 /** After so many workers that died of it, or beside it, a request is sent to no other. */
-export const mostKilled = 2
+export const mostKilled = 3
 
 /** Judges one request. */
 export function judge(outcome: Outcome, evidence: Evidence): Verdict {
@@ -34,7 +34,8 @@ export function judge(outcome: Outcome, evidence: Evidence): Verdict {
   const wasKilled = (pid: number): boolean => (evidence.killedAt(pid) ?? endedAt + 1) <= endedAt
   const fault = (why: string): Verdict => {
     const seen = visits.map(({ pid, begun }) => `${pid}${begun ? ' begun' : ''}`).join(', ')
-    return { kind: 'fault', why: `${method} ${id}: ${why}; ${status} ${text.trim()}; at ${seen}` }
+    const said = status === 200 ? text.trim() : ''
+    return { kind: 'fault', why: `${method} /${id}: ${why}; ${status} ${said}; at [${seen}]` }
   }
   if (method === 'POST' && visits.length > 1) return fault('not safe to repeat, and repeated')
   if (status === 200 && whole) {
@@ -49,13 +50,15 @@ export function judge(outcome: Outcome, evidence: Evidence): Verdict {
   }
   if (!visits.every(visit => wasKilled(visit.pid))) return fault('failed at a worker that lives')
   if (visits.some(({ begun }) => begun)) return { kind: 'begun', why: '' }
-  if (method !== 'POST') {
-    if (visits.length >= mostKilled) return { kind: 'givenUp', why: `at ${visits.length} workers` }
-    return fault('safe to repeat, and not repeated')
+  const pids = new Set(visits.map(({ pid }) => pid))
+  // It may have been on its way to a worker that was killed before it read it.
+  const last = evidence.sentTo(id)
+  if (last !== undefined && wasKilled(last)) pids.add(last)
+  if (method === 'POST') {
+    return pids.size > 0
+      ? { kind: 'unsafe', why: '' }
+      : fault('failed without having been anywhere')
   }
-  if (visits.length === 1) return { kind: 'unsafe', why: '' }
-  // It was on its way to a worker that was killed before it read it.
-  const pid = evidence.sentTo(id)
-  if (pid !== undefined && wasKilled(pid)) return { kind: 'unsafe', why: '' }
-  return fault('failed without having been anywhere')
+  if (pids.size >= mostKilled) return { kind: 'givenUp', why: `at ${pids.size} workers` }
+  return fault('safe to repeat, and not repeated')
 }

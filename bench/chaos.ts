@@ -56,7 +56,7 @@ async function main() {
     durationMs: positive(flags.seconds) * 1_000,
     killEveryMs: [positive(flags.least), positive(flags.most)],
   })
-  const problems = [...result.faults]
+  const problems = result.faults.flatMap(fault => [fault, ...linesAbout(fault)])
   // Each worker may have a connection now that had none then.
   const allowed = descriptorsBefore + workers
   await until(
@@ -142,6 +142,14 @@ function sentTo(id: string): ReturnType<ChaosOptions['sentTo']> {
   )
   // The line has two: the server's own and, behind it, that of the worker. The last one counts.
   return failed === undefined ? undefined : Number(JSON.parse(failed).pid)
+}
+
+/** What the server's log has on a request. */
+function linesAbout(fault: string): string[] {
+  const id = /\/(\S+):/.exec(fault)?.[1]
+  if (id === undefined) return []
+  const lines = readFileSync(output, 'utf8').split('\n')
+  return lines.filter(line => line.includes(`/${id}"`))
 }
 
 async function end(): Promise<void> {

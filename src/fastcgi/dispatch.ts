@@ -2,9 +2,9 @@
  * Gets a request its place and its connection, and another one where the first was none: unreachable,
  * overloaded, gone.
  *
- * Bounded: an upstream is tried once, and a request that may have been begun is sent a second time once on a
- * kept connection that was gone (G-19) and once because an application broke. The place is held until
- * `release`.
+ * Bounded: an upstream is tried once; a request that may have been begun is sent again once because a kept
+ * connection was gone (G-19), and given up when `mostBroken` applications broke with it: it may be what breaks
+ * them. The place is held until `release`.
  */
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
@@ -25,8 +25,11 @@ export interface DispatchOwner extends AttemptOwner {
   unplaced(error: GatewayError): void
 }
 
-/** Upstreams that one request is given at most, where another always comes. */
-const mostTries = 3
+const mostBroken = 2
+/** The same where another always comes. There a kept connection that is gone counts too: its worker has ended. */
+const mostBrokenWorkers = 3
+/** Upstreams that one request is given at most there; those that were gone before have not had it. */
+const mostTries = 16
 
 export class Dispatch {
   readonly #context: RunContext
@@ -39,7 +42,8 @@ export class Dispatch {
   #tried: Set<Upstream> | undefined
   #lastError: GatewayError | undefined
   #repeatedStale = false
-  #repeatedBroken = false
+  /** Connections that were lost with the request on them. */
+  #broken = 0
   #over = false
 
   constructor(
@@ -80,13 +84,15 @@ export class Dispatch {
   repeatAfter(attempt: Attempt, error: GatewayError): boolean {
     if (!mayRepeat(attempt, error, this.#request.method)) return false
     if (!attempt.connection.isConnected) return this.passOn('failed', error)
-    if ((attempt.onKept || attempt.isShared) && !this.#repeatedStale) {
+    const { supplied } = this.#context
+    const isStale = (attempt.onKept || attempt.isShared) && !this.#repeatedStale
+    if (supplied || !isStale) this.#broken++
+    if (isStale) {
       this.#repeatedStale = true
       this.#send(true)
       return true
     }
-    if (this.#repeatedBroken) return false
-    this.#repeatedBroken = true
+    if (this.#broken >= (supplied ? mostBrokenWorkers : mostBroken)) return false
     return this.passOn('failed', error)
   }
 

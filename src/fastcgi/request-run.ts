@@ -94,7 +94,8 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
   placed(upstream: Upstream): void {
     const { facts } = this.#request
     facts.queueMs = performance.now() - this.#asked
-    facts.script ??= upstream.name
+    // Without a file: who has it now, who need not be the first.
+    if (!this.#sent.variables.has('SCRIPT_FILENAME')) facts.script = upstream.name
   }
 
   sending(): void {

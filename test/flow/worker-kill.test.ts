@@ -51,8 +51,8 @@ t.test('the verdict: what is allowed, and what is not', async t => {
       { ...outcome, ...changes },
       {
         visits: () => visits,
-        // Worker 1 and 2 were killed before the request was over, worker 3 after, worker 4 not.
-        killedAt: pid => ({ 1: 50, 2: 60, 3: 150 })[pid],
+        // Workers 1, 2 and 5 were killed before the request was over, worker 3 after, worker 4 not.
+        killedAt: pid => ({ 1: 50, 2: 60, 3: 150, 5: 50 })[pid],
         sentTo: () => sentTo,
       },
     ).kind
@@ -64,7 +64,7 @@ t.test('the verdict: what is allowed, and what is not', async t => {
   t.equal(kind({ status: 200, whole: false }, [at(1, true)]), 'begun')
   t.equal(kind({ method: 'POST' }, [at(1)]), 'unsafe')
   t.equal(kind({ method: 'POST' }, [], 1), 'unsafe')
-  t.equal(kind({}, [at(1), at(2)]), 'givenUp')
+  t.equal(kind({}, [at(1), at(2)], 5), 'givenUp')
 
   t.equal(kind({ ...good, text: 'a-2 4 0\n' }, [at(4, true)]), 'fault', 'another request’s answer')
   t.equal(kind({ ...good, text: 'a-1 4 9\n' }, [at(4, true)]), 'fault', 'a body cut short')
@@ -73,6 +73,7 @@ t.test('the verdict: what is allowed, and what is not', async t => {
   t.equal(kind(good, [at(3), at(4, true)]), 'fault', 'repeated before the kill')
   t.equal(kind({ ...good, method: 'POST' }, [at(1), at(4)]), 'fault', 'a POST that ran twice')
   t.equal(kind({}, [at(1)]), 'fault', 'safe and not repeated')
+  t.equal(kind({}, [at(1), at(2)]), 'fault', 'safe and given up too soon')
   t.equal(kind({}, []), 'fault', 'safe and nowhere')
   t.equal(kind({}, [at(4, true)]), 'fault', 'a worker that lives')
   t.equal(kind({}, [at(3, true)]), 'fault', 'a worker that was killed later')
