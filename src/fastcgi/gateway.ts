@@ -96,7 +96,8 @@ export class FastCgiGateway implements Gateway {
       connectMs: route.timeouts.connectMs,
       probe: route.probe || isOurs,
       capacityGiven: route.capacity !== undefined,
-      cautious: !isOurs,
+      // Asking an authorizer again does no harm.
+      cautious: !isOurs && this.#role !== 'authorizer',
       trace: route.trace,
       log,
     })
