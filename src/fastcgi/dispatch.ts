@@ -65,19 +65,14 @@ export class Dispatch {
 
   /** Asks for a place; the rest follows by itself. */
   start(): void {
+    let lease: Lease | undefined
     try {
-      const entered = this.#context.upstreams.enter(this.#request.signal, this.#tried)
-      if (!(entered instanceof Promise)) {
-        this.#lend(entered)
-        return
-      }
-      entered.then(
-        lease => this.#lend(lease),
-        error => this.#refuse(error),
-      )
+      lease = this.#context.upstreams.ask(this.#request.signal, this.#tried, this)
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
+      return
     }
+    if (lease !== undefined) this.admit(lease)
   }
 
   /** The connection is gone: sends the request again where that is safe (G-19); false where it is not. */
@@ -133,9 +128,11 @@ export class Dispatch {
 
   /** The place may have its next request. */
   release(outcome: Outcome): void {
+    const lease = this.#lease
+    if (lease === undefined) return
     const { method, target } = this.#request
-    this.#lease?.release(outcome, `${method} ${target}`)
     this.#lease = undefined
+    lease.release(outcome, `${method} ${target}`)
   }
 
   /** Nothing is sent any more. */
@@ -143,7 +140,8 @@ export class Dispatch {
     this.#over = true
   }
 
-  #lend(lease: Lease): void {
+  /** It is our turn. */
+  admit(lease: Lease): void {
     this.#lease = lease
     this.#owner.placed(lease.upstream)
     const asking = this.#context.connections.prepared(lease.upstream)
@@ -154,7 +152,7 @@ export class Dispatch {
   #send(fresh: boolean): void {
     const lease = this.#lease
     if (lease === undefined || this.#over) {
-      this.#refuse(new GatewayError('DRAINING'))
+      this.refuse(new GatewayError('DRAINING'))
       return
     }
     const { connections } = this.#context
@@ -167,13 +165,14 @@ export class Dispatch {
       this.#attempt = new Attempt(upstream, connection, isShared, this.#sent, this.#owner)
     } catch (error) {
       connections.giveBack(upstream, connection, true)
-      this.#refuse(error)
+      this.refuse(error)
       return
     }
     this.#owner.sent()
   }
 
-  #refuse(reason: unknown): void {
+  /** There is no place, or nothing that could be sent. */
+  refuse(reason: unknown): void {
     const error = asGatewayError(reason)
     this.release('answered')
     // What happened to the last one says more than that there is no other.

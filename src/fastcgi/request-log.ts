@@ -19,6 +19,7 @@ export function startStderr(request: GatewayRequest, capBytes: number, log: Logg
 
 /** G-13, E-32: the answer stands, whatever the application says at its end. */
 export function reportStatus(request: GatewayRequest, status: number, log: Logger): void {
+  if (status === 0) return
   const fields = { id: request.id, script: request.facts.script, status }
   log.warn(fields, 'the program answered and then ended with a failure')
 }

@@ -2,9 +2,9 @@
  * One request from its turn at an upstream to END_REQUEST: answered, limited in time, aborted when nobody
  * wants it any more.
  *
- * States: `waiting` (for a place), `running`, `finishing` (nobody wants more of it, but END_REQUEST may still
- * come by itself), `aborting` (ABORT_REQUEST was sent), `over`. The place is held until END_REQUEST or the end
- * of the connection: an application that is still busy is not given another request.
+ * States: `waiting` (for a place), `running`, `finishing` (nobody wants more of it, END_REQUEST may come by
+ * itself), `aborting` (ABORT_REQUEST was sent), `over`. The place is held until END_REQUEST or the end of the
+ * connection: an application that is still busy is not given another request.
  */
 import type { ResponseHead } from '../cgi/response-head.js'
 import type { StderrLog } from '../cgi/stderr-log.js'
@@ -165,10 +165,10 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
         this.#leave('answered')
         return
       default:
+        // The application has its next request before we see to this answer: it would wait meanwhile.
+        if (this.#answer?.hasHead === true) this.#leave(this.#outcome)
         this.#answer?.complete(appStatus === 0 ? '' : `Its status is ${appStatus}.`)
-        if (appStatus !== 0 && !this.#failed) {
-          reportStatus(this.#request, appStatus, this.#context.log)
-        }
+        if (!this.#failed) reportStatus(this.#request, appStatus, this.#context.log)
         this.#leave(this.#outcome)
     }
   }

@@ -8,19 +8,24 @@ import { GatewayError } from '../errors.js'
 import type { LeaveSignal } from '../gateway.js'
 import type { Upstream } from './upstream.js'
 
+/** Who waits: one of the two is called, once, when it has left the line. */
+export interface Taker<Place> {
+  admit(place: Place): void
+  refuse(error: GatewayError): void
+}
+
 /** One request in line. */
-export interface Waiter<Place> {
+export interface Waiter {
   /** Programs that it must not be given. */
   readonly tried: ReadonlySet<Upstream> | undefined
   /** When its wait is over, on the caller's clock. */
   readonly deadline: number
-  /** Leaves the line with a place. */
-  admit(place: Place): void
-  /** Leaves the line without. */
-  refuse(error: GatewayError): void
 }
 
-interface Entry<Place> extends Waiter<Place> {
+interface Entry<Place> extends Waiter {
+  readonly taker: Taker<Place>
+  readonly signal: LeaveSignal
+  readonly onAbort: () => void
   before: Entry<Place> | undefined
   behind: Entry<Place> | undefined
 }
@@ -34,65 +39,66 @@ export class Line<Place> {
     return this.#length
   }
 
-  get first(): Waiter<Place> | undefined {
+  get first(): Waiter | undefined {
     return this.#first
   }
 
-  /** Goes to the end; rejects with CLIENT_LEFT when the signal is aborted, and as whoever refuses it says. */
+  /** Goes to the end; is refused with CLIENT_LEFT when the signal is aborted. */
   join(
     signal: LeaveSignal,
     tried: ReadonlySet<Upstream> | undefined,
     deadline: number,
-  ): Promise<Place> {
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
+    taker: Taker<Place>,
+  ): void {
+    const entry: Entry<Place> = {
+      tried,
+      deadline,
+      taker,
+      signal,
+      onAbort: () => {
         this.#remove(entry)
-        signal.removeEventListener('abort', onAbort)
-      }
-      const entry: Entry<Place> = {
-        tried,
-        deadline,
-        before: this.#last,
-        behind: undefined,
-        admit: place => {
-          leave()
-          resolve(place)
-        },
-        refuse: error => {
-          leave()
-          reject(error)
-        },
-      }
-      const onAbort = (): void => entry.refuse(new GatewayError('CLIENT_LEFT'))
-      signal.addEventListener('abort', onAbort)
-      if (this.#last === undefined) this.#first = entry
-      else this.#last.behind = entry
-      this.#last = entry
-      this.#length++
-    })
+        taker.refuse(new GatewayError('CLIENT_LEFT'))
+      },
+      before: this.#last,
+      behind: undefined,
+    }
+    signal.addEventListener('abort', entry.onAbort)
+    if (this.#last === undefined) this.#first = entry
+    else this.#last.behind = entry
+    this.#last = entry
+    this.#length++
   }
 
-  /** Gives places from the first on, until `give` has no more at all (`undefined`) or for this one (`null`). */
-  serve(give: (tried: Waiter<Place>['tried']) => Place | null | undefined): void {
-    for (let entry = this.#first; entry !== undefined; ) {
-      const { behind }: Entry<Place> = entry
+  /**
+   * Takes the first one off that `give` has a place for, and answers both; undefined when `give` has no more
+   * at all (it answers `undefined`; `null` is none for this one).
+   */
+  next(
+    give: (tried: Waiter['tried']) => Place | null | undefined,
+  ): { readonly taker: Taker<Place>; readonly place: Place } | undefined {
+    for (let entry = this.#first; entry !== undefined; entry = entry.behind) {
       const place = give(entry.tried)
-      if (place === undefined) return
-      if (place !== null) entry.admit(place)
-      entry = behind
+      if (place === undefined) return undefined
+      if (place === null) continue
+      this.#remove(entry)
+      return { taker: entry.taker, place }
     }
+    return undefined
   }
 
   /** Refuses those of whom `which` is true, wherever they stand. */
-  refuse(which: (waiter: Waiter<Place>) => boolean, why: () => GatewayError): void {
-    for (let entry = this.#first; entry !== undefined; ) {
-      const { behind }: Entry<Place> = entry
-      if (which(entry)) entry.refuse(why())
-      entry = behind
+  refuse(which: (waiter: Waiter) => boolean, why: () => GatewayError): void {
+    const refused: Taker<Place>[] = []
+    for (let entry = this.#first; entry !== undefined; entry = entry.behind) {
+      if (!which(entry)) continue
+      this.#remove(entry)
+      refused.push(entry.taker)
     }
+    for (const taker of refused) taker.refuse(why())
   }
 
   #remove(entry: Entry<Place>): void {
+    entry.signal.removeEventListener('abort', entry.onAbort)
     if (entry.before === undefined) this.#first = entry.behind
     else entry.before.behind = entry.behind
     if (entry.behind === undefined) this.#last = entry.before

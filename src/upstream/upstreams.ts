@@ -12,7 +12,7 @@ import { Alarm } from './alarm.js'
 import { Ejected } from './ejected.js'
 import { FreePlaces } from './free-places.js'
 import type { Change } from './health.js'
-import { Line } from './line.js'
+import { Line, type Taker } from './line.js'
 import { Member } from './member.js'
 import type { Lease, Outcome, Upstream, UpstreamOptions } from './upstream.js'
 
@@ -92,11 +92,37 @@ export class Upstreams {
    * UPSTREAMS_EJECTED when no program is left to wait for (never with `supplied`: another will come)
    */
   enter(signal: LeaveSignal, tried?: ReadonlySet<Upstream>): Lease | Promise<Lease> {
+    let admit: (lease: Lease) => void = () => {}
+    let refuse: (error: GatewayError) => void = () => {}
+    const taker = {
+      admit: (lease: Lease) => admit(lease),
+      refuse: (error: GatewayError) => refuse(error),
+    }
+    const lease = this.ask(signal, tried, taker)
+    if (lease !== undefined) return lease
+    return new Promise((resolve, reject) => {
+      admit = resolve
+      refuse = reject
+    })
+  }
+
+  /**
+   * As `enter`, without a promise: answers undefined when the request has to wait, and calls `taker` when its
+   * turn has come, within the call that gave the place back. So the program gets its next request before
+   * anything else is done.
+   */
+  ask(
+    signal: LeaveSignal,
+    tried: ReadonlySet<Upstream> | undefined,
+    taker: Taker<Lease>,
+  ): Lease | undefined {
     if (this.#closed) throw new GatewayError('DRAINING')
     if (signal.aborted) throw new GatewayError('CLIENT_LEFT')
     this.#bringBack()
     const member = this.#free.best(tried)
-    return member === undefined ? this.#wait(signal, tried) : this.#lend(member)
+    if (member !== undefined) return this.#lend(member)
+    this.#wait(signal, tried, taker)
+    return undefined
   }
 
   /** Whether there is a program that was not tried and is not ejected, busy or not. */
@@ -128,7 +154,7 @@ export class Upstreams {
     return false
   }
 
-  #wait(signal: LeaveSignal, tried: ReadonlySet<Upstream> | undefined): Promise<Lease> {
+  #wait(signal: LeaveSignal, tried: ReadonlySet<Upstream> | undefined, taker: Taker<Lease>): void {
     const { queue, supplied, onWaiting } = this.#options
     if (supplied !== true && !this.#hasOther(tried)) {
       throw new GatewayError('UPSTREAMS_EJECTED', this.#whyNone())
@@ -137,10 +163,9 @@ export class Upstreams {
       throw new GatewayError('QUEUE_FULL', `${this.#active} run and ${queue.length} wait.`)
     }
     const deadline = queue.waitMs > 0 ? this.#now() + queue.waitMs : Number.POSITIVE_INFINITY
-    const lease = this.#line.join(signal, tried, deadline)
+    this.#line.join(signal, tried, deadline, taker)
     this.#arm()
     onWaiting?.(this.#line.length)
-    return lease
   }
 
   #lend(member: Member): Lease {
@@ -211,15 +236,20 @@ export class Upstreams {
     this.#tellHealth(only, 'back')
   }
 
-  /** Gives free places to those in line. */
+  /** Gives free places to those in line. Who is admitted may give its place back at once: then this goes on. */
   #serve(): void {
-    if (this.#line.length === 0) return
-    this.#line.serve(tried => {
-      if (this.#free.size === 0) return undefined
-      const member = this.#free.best(tried)
-      return member === undefined ? null : this.#lend(member)
-    })
+    while (this.#line.length > 0) {
+      const next = this.#line.next(this.#place)
+      if (next === undefined) break
+      next.taker.admit(next.place)
+    }
     this.#arm()
+  }
+
+  readonly #place = (tried: ReadonlySet<Upstream> | undefined): Lease | null | undefined => {
+    if (this.#free.size === 0) return undefined
+    const member = this.#free.best(tried)
+    return member === undefined ? null : this.#lend(member)
   }
 
   #refuseHopeless(): void {
