@@ -148,9 +148,17 @@ function suite(t: Test, spawner: Spawner): void {
   })
 
   t.test('F-9: resource usage, where it is told', async t => {
-    const script = 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo x; head -c 1 /dev/zero'
-    const child = await spawner.spawn(shell(script))
-    await collect(child)
+    const script = 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo x; read line'
+    const child = await spawner.spawn({ ...shell(script), stdin: 'pipe' })
+    // Its memory is looked at when its output is seen, so it stays until then.
+    child.stdout.start(
+      () => child.stdin?.end(),
+      () => {},
+    )
+    child.stderr.start(
+      () => {},
+      () => {},
+    )
     const { usage } = await child.exited
     if (spawner.name === 'node') {
       t.equal(usage, undefined)
