@@ -5,10 +5,10 @@
  * Grows by an entry per request, bounded by the duration.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { readProc } from '../src/bench/process-tree.js'
 import { mixedWork, type Outcome, runClient, type Work } from './chaos-client.js'
 import type { WorkerNotes } from './chaos-notes.js'
 import { type Evidence, judge, type Verdict } from './chaos-verdict.js'
-import { readProc } from './process-tree.js'
 
 export interface ChaosOptions {
   /** `http://127.0.0.1:8000/prefix` of a route to noting workers. */

@@ -12,10 +12,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readProc } from '../src/bench/process-tree.js'
 import { WorkerNotes } from './chaos-notes.js'
 import { type ChaosOptions, runChaos } from './chaos-run.js'
 import { type ForegroundChild, startChild, until } from './child.js'
-import { readProc } from './process-tree.js'
 
 const { values: flags } = parseArgs({
   options: {

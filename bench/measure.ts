@@ -6,10 +6,11 @@
  * cost a measured round some of its CPU.
  */
 import { join } from 'node:path'
+import { memoryMiBOf } from '../src/bench/process-memory.js'
+import { cpuSecondsOf, processTree } from '../src/bench/process-tree.js'
 import { CEILING } from './contenders.js'
 import { type LoadReport, runLoad, runSpawnLoop } from './load.js'
-import { treeMemoryMiB } from './process-memory.js'
-import { countsChildren, machineCpuSeconds, treeCpuSeconds } from './process-tree.js'
+import { countsChildren, machineCpuSeconds } from './process-tree.js'
 import type { Cell, Sample, Series } from './result.js'
 import type { Row } from './rows.js'
 import type { Contender, RunningServer } from './server.js'
@@ -70,7 +71,7 @@ export async function measureCell(
     for (const lane of lanes) {
       const sample = await lane.measure()
       lane.samples.push(sample)
-      if (lane.pids) lane.memory.push(treeMemoryMiB(lane.pids))
+      if (lane.pids) lane.memory.push(memoryMiBOf(processTree(...lane.pids)))
       progress(
         `${row.name} ×${clients} round ${round}: ${lane.server} ${sample.rate.toFixed(0)} ${row.unit}`,
       )
@@ -97,7 +98,10 @@ async function warmUp(
   plan: Plan,
   memory: number[],
 ): Promise<void> {
-  const timer = setInterval(() => memory.push(treeMemoryMiB(server.pids)), MEMORY_INTERVAL_MS)
+  const timer = setInterval(
+    () => memory.push(memoryMiBOf(processTree(...server.pids))),
+    MEMORY_INTERVAL_MS,
+  )
   try {
     await load(site, row, clients, server, plan.warmUpSeconds)
   } finally {
@@ -115,9 +119,9 @@ async function measureServer(
   await server.loopDelay?.take()
   const from = performance.now()
   const machineBefore = machineCpuSeconds()
-  const treeBefore = treeCpuSeconds(server.pids)
+  const treeBefore = cpuSecondsOf(processTree(...server.pids))
   const report = await load(site, row, clients, server, plan.seconds)
-  const tree = treeCpuSeconds(server.pids) - treeBefore
+  const tree = cpuSecondsOf(processTree(...server.pids)) - treeBefore
   const machine = machineCpuSeconds() - machineBefore
   const elapsed = (performance.now() - from) / 1000
   const loopDelay = await server.loopDelay?.take()

@@ -12,9 +12,9 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { cpuSecondsOf, processTree } from '../src/bench/process-tree.js'
 import { type ForegroundChild, startChild, until } from './child.js'
 import { type LoadReport, runLoad } from './load.js'
-import { treeCpuSeconds } from './process-tree.js'
 import { freePort, isRoot } from './server.js'
 import { compileC, fillTemplate, readTemplate } from './site.js'
 import { median, medianRatio } from './stats.js'
@@ -149,11 +149,11 @@ async function measure(
   for (let round = 1; round <= Number(flags.rounds); round++) {
     for (const { way, reports, cpuPer1000 } of lanes) {
       const roots = [pids.get(way.name) ?? 0]
-      const before = treeCpuSeconds(roots)
+      const before = cpuSecondsOf(processTree(...roots))
       const report = await load(way, Number(flags.seconds))
       reports.push(report)
       const thousands = (report.requests + report.drained) / 1000
-      cpuPer1000.push((treeCpuSeconds(roots) - before) / thousands)
+      cpuPer1000.push((cpuSecondsOf(processTree(...roots)) - before) / thousands)
       process.stderr.write(`${clients} clients, round ${round}: ${way.path} ${rateOf(report)}/s\n`)
     }
   }

@@ -15,7 +15,7 @@ export interface ProcessStat {
 }
 
 /** Clock ticks per second in /proc: USER_HZ, 100 on every Linux that runs Node. */
-const ticksPerSecond = 100
+export const ticksPerSecond = 100
 
 /** Whether this system tells what a process costs. */
 export const hasProcesses = process.platform === 'linux'
@@ -29,25 +29,30 @@ export function parseStat(text: string): ProcessStat {
   return stat
 }
 
-/** The processes of `all` that are `root` or descend from it. */
-export function treeOf(root: number, all: readonly ProcessStat[]): readonly ProcessStat[] {
+/** The processes of `all` that are one of `roots` or descend from one. */
+export function treeOf(
+  roots: readonly number[],
+  all: readonly ProcessStat[],
+): readonly ProcessStat[] {
   const children = new Map<number, ProcessStat[]>()
   for (const stat of all) {
     const siblings = children.get(stat.parent)
     if (siblings === undefined) children.set(stat.parent, [stat])
     else siblings.push(stat)
   }
-  const found = all.filter(stat => stat.pid === root)
-  // The list grows while it is gone through.
-  for (const { pid } of found) found.push(...(children.get(pid) ?? []))
-  return found
+  const found = new Map(all.filter(stat => roots.includes(stat.pid)).map(stat => [stat.pid, stat]))
+  // The map grows while it is gone through.
+  for (const { pid } of found.values()) {
+    for (const child of children.get(pid) ?? []) found.set(child.pid, child)
+  }
+  return [...found.values()]
 }
 
-/** The tree below a process, itself included; empty when it is gone. */
-export function processTree(root: number): readonly ProcessStat[] {
+/** The trees below processes, these included; what is gone is left out. */
+export function processTree(...roots: readonly number[]): readonly ProcessStat[] {
   const texts = readdirSync('/proc').map(name => (/^\d/.test(name) ? readProc(`${name}/stat`) : ''))
   return treeOf(
-    root,
+    roots,
     texts.flatMap(text => (text ? [parseStat(text)] : [])),
   )
 }

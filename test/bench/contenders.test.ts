@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { until } from '../../bench/child.js'
 import { contenders } from '../../bench/contenders.js'
-import { allProcesses, treeOf } from '../../bench/process-tree.js'
 import { type Row, rows } from '../../bench/rows.js'
 import { ask } from '../../bench/same-answer.js'
 import type { RunningServer } from '../../bench/server.js'
 import { buildSite, type Site } from '../../bench/site.js'
+import { processTree } from '../../src/bench/process-tree.js'
 import { peer } from '../support/peers.js'
 
 const programs: Record<string, readonly string[]> = {
@@ -54,7 +54,7 @@ t.test('peers', { skip: process.platform === 'linux' ? false : 'needs /proc' }, 
       )
       t.match(await ask(server.port, hello), { status: 200, length: hello.answerBytes })
       t.match(await ask(server.port, post), { status: 200, length: post.answerBytes })
-      const tree = treeOf(server.pids, allProcesses()).map(({ pid }) => pid)
+      const tree = processTree(...server.pids).map(({ pid }) => pid)
       t.ok(tree.length >= server.pids.length)
       await server.stop()
       t.same(tree.filter(alive), [])

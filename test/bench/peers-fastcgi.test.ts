@@ -9,11 +9,11 @@ import { until } from '../../bench/child.js'
 import { fastcgiContenders } from '../../bench/fastcgi-contenders.js'
 import { PHP_FPM, startWorkers, WORKERS } from '../../bench/fastcgi-workers.js'
 import { openIdle } from '../../bench/idle-connections.js'
-import { allProcesses, treeOf } from '../../bench/process-tree.js'
 import { fastcgiRows, type Row } from '../../bench/rows.js'
 import { ask } from '../../bench/same-answer.js'
 import type { RunningServer } from '../../bench/server.js'
 import { buildSite, fillFastcgiRoot } from '../../bench/site.js'
+import { processTree } from '../../src/bench/process-tree.js'
 import { missing, peer } from '../support/peers.js'
 import { isAlive } from '../support/processes.js'
 import { waitFor } from '../support/wait-for.js'
@@ -36,7 +36,7 @@ async function answers(server: RunningServer): Promise<boolean> {
 
 /** Processes below `roots` that run a program whose path ends in `name`. */
 function running(roots: readonly number[], name: string): number[] {
-  return treeOf(roots, allProcesses())
+  return processTree(...roots)
     .map(({ pid }) => pid)
     .filter(pid => readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')[0]?.endsWith(name))
 }
@@ -66,7 +66,7 @@ t.test('peers', { skip: process.platform === 'linux' ? false : 'needs /proc' }, 
       }
       t.equal(running(server.pids, 'worker.fcgi').length, WORKERS)
       t.equal(running(server.pids, 'php-fpm: pool bench').length, WORKERS)
-      const tree = treeOf(server.pids, allProcesses()).map(({ pid }) => pid)
+      const tree = processTree(...server.pids).map(({ pid }) => pid)
       await server.stop()
       t.same(tree.filter(isAlive), [])
     })

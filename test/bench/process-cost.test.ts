@@ -28,15 +28,15 @@ t.test('a tree is the root and all that descends from it', async t => {
     [5, 4],
   ].map(([pid = 0, parent = 0]) => ({ pid, parent, ticks: 150 }))
   t.same(
-    treeOf(2, all).map(({ pid }) => pid),
+    treeOf([2], all).map(({ pid }) => pid),
     [2, 3, 7],
   )
   t.same(
-    treeOf(5, all).map(({ pid }) => pid),
+    treeOf([5], all).map(({ pid }) => pid),
     [5],
   )
-  t.same(treeOf(100, all), [])
-  t.equal(cpuSecondsOf(treeOf(2, all)), 4.5)
+  t.same(treeOf([100], all), [])
+  t.equal(cpuSecondsOf(treeOf([2], all)), 4.5)
 })
 
 t.test('files count once per program, what is its own for each process', async t => {

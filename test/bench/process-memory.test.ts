@@ -2,7 +2,8 @@
  * Memory of a process tree: file pages once per program, everything else as it is divided.
  */
 import t from 'tap'
-import { parseMemory, sumMemory, treeMemoryMiB } from '../../bench/process-memory.js'
+import { memoryMiBOf, parseMemory, sumMemory } from '../../src/bench/process-memory.js'
+import { processTree } from '../../src/bench/process-tree.js'
 
 const skip = process.platform === 'linux' ? false : 'needs /proc'
 
@@ -25,7 +26,7 @@ t.test('file pages of one program count once, at their largest', async t => {
 })
 
 t.test('this process has some', { skip }, async t => {
-  const mib = treeMemoryMiB([process.pid])
+  const mib = memoryMiBOf(processTree(process.pid))
   t.ok(mib > 10 && mib < 2000, `${mib} MiB`)
-  t.equal(treeMemoryMiB([]), 0)
+  t.equal(memoryMiBOf(processTree()), 0)
 })
