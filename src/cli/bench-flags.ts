@@ -18,9 +18,16 @@ import {
   warmUpFor,
 } from '../bench/options.js'
 import { modesOf, type Subject } from '../bench/subject.js'
-import { ConfigError, showValue } from '../server/config-error.js'
-import { nearMiss } from '../server/near-miss.js'
+import { ConfigError } from '../server/config-error.js'
 import { parseDuration } from '../server/units.js'
+import {
+  plainParsing,
+  read,
+  unknownFlag,
+  unknownName,
+  type Values,
+  wholeNumber,
+} from './command-line.js'
 
 /** What `bench` was asked to do. */
 export interface BenchFlags {
@@ -37,7 +44,7 @@ const flags = {
   json: { type: 'boolean', describe: 'Machine-readable, with every round' },
 } as const
 
-type Values = Readonly<Record<string, unknown>>
+type Name = keyof typeof flags
 
 const seeHelp = 'see postern bench --help'
 
@@ -52,7 +59,7 @@ const example = {
  * @throws ConfigError for a flag, value or program that is not understood
  */
 export function readBenchFlags(words: readonly string[]): BenchFlags | undefined {
-  const values: Values = yargs([...words])
+  const values: Values<Name> = yargs([...words])
     .scriptName('postern')
     .locale('en')
     .usage(
@@ -67,37 +74,43 @@ export function readBenchFlags(words: readonly string[]): BenchFlags | undefined
     .fail((message, error) => {
       throw error ?? new ConfigError({ flag: 'bench' }, message, seeHelp)
     })
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'boolean-negation': false,
-    })
+    .parserConfiguration(plainParsing)
     .parseSync()
   if (values.help === true) return undefined
-  refuseUnknownFlag(values)
+  const unknown = unknownName(values, flags, [])
+  if (unknown !== undefined) throw unknownFlag(unknown, flags, seeHelp)
   const subject = readSubject(values)
   const durationMs =
-    read(values, 'duration', duration, 'a time from 100ms to 5m', '3s') ?? defaultDurationMs
+    read(values, 'duration', duration, 'a time from 100ms to 5m', '--duration 3s') ??
+    defaultDurationMs
   return {
     options: {
       subject,
       durationMs,
       warmUpMs: warmUpFor(durationMs),
       clients:
-        read(values, 'clients', within(benchBounds.clients), 'a number from 1 to 1000', '16') ??
-        defaultClients,
+        read(
+          values,
+          'clients',
+          wholeNumber(benchBounds.clients.least, benchBounds.clients.most),
+          'a number from 1 to 1000',
+          '--clients 16',
+        ) ?? defaultClients,
       rounds:
-        read(values, 'rounds', within(benchBounds.rounds), 'a number from 1 to 100', '3') ??
-        defaultRounds,
+        read(
+          values,
+          'rounds',
+          wholeNumber(benchBounds.rounds.least, benchBounds.rounds.most),
+          'a number from 1 to 100',
+          '--rounds 3',
+        ) ?? defaultRounds,
       workers: availableParallelism(),
     },
     json: values.json === true,
   }
 }
 
-function readSubject(values: Values): Subject {
+function readSubject(values: Values<Name>): Subject {
   const [given, extra] = Array.isArray(values._) ? values._.map(String) : []
   if (extra !== undefined) throw new ConfigError({ flag: extra }, 'one script at a time', seeHelp)
   if (given === undefined) return { ...example, modes: modesOf(example.file) }
@@ -118,50 +131,6 @@ function requireProgram(given: string, file: string): void {
     accessSync(file, constants.R_OK | constants.X_OK)
   } catch {
     throw new ConfigError({ flag: given }, 'not readable and executable', `chmod +rx ${given}`)
-  }
-}
-
-const knownNames = [...Object.keys(flags), 'help', 'h', '_', '$0']
-
-function refuseUnknownFlag(values: Values): void {
-  const name = Object.keys(values).find(key => !knownNames.includes(key))
-  if (name === undefined) return
-  const flag = name.length === 1 ? `-${name}` : `--${name}`
-  const meant = name.length === 1 ? undefined : nearMiss(name, Object.keys(flags))
-  const remedy = meant === undefined ? seeHelp : `did you mean --${meant}?`
-  throw new ConfigError({ flag }, 'unknown flag', remedy)
-}
-
-/** The value of a flag, once, as `parse` reads it. */
-function read<T>(
-  values: Values,
-  name: keyof typeof flags,
-  parse: (value: string) => T | undefined,
-  what: string,
-  example: string,
-): T | undefined {
-  const value = values[name]
-  if (value === undefined) return undefined
-  const flag = `--${name}`
-  if (Array.isArray(value)) throw new ConfigError({ flag }, 'given more than once', 'give it once')
-  const result = parse(String(value))
-  if (result !== undefined) return result
-  throw new ConfigError(
-    { flag },
-    `expected ${what}, got ${value === '' ? 'nothing' : showValue(value)}`,
-    `write for example ${flag} ${example}`,
-  )
-}
-
-interface Bounds {
-  readonly least: number
-  readonly most: number
-}
-
-function within({ least, most }: Bounds): (text: string) => number | undefined {
-  return text => {
-    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    return number >= least && number <= most ? number : undefined
   }
 }
 

@@ -8,10 +8,20 @@ import { resolve } from 'node:path'
 import yargs from 'yargs'
 import type { Role } from '../fastcgi/record.js'
 import { parseAddress } from '../server/address.js'
-import { ConfigError, showValue } from '../server/config-error.js'
-import { nearMiss } from '../server/near-miss.js'
+import { ConfigError } from '../server/config-error.js'
 import { parseDuration } from '../server/units.js'
 import type { Address } from '../upstream/address.js'
+import {
+  many,
+  mistake,
+  one,
+  plainParsing,
+  readVariable,
+  unexpected,
+  unknownFlag,
+  unknownName,
+  type Values,
+} from './command-line.js'
 
 /** What `call` was asked to do. Texts are as typed. */
 export interface CallFlags {
@@ -53,10 +63,9 @@ const options = {
   timeout: { ...text, describe: 'Time limit; 0 is none', defaultDescription: '30s' },
 } as const
 
-type Name = keyof typeof options
-type Values = Readonly<Record<string, unknown>>
-
 const defaultTimeoutMs = 30_000
+type Name = keyof typeof options
+
 const seeHelp = 'see postern call --help'
 
 /**
@@ -64,7 +73,7 @@ const seeHelp = 'see postern call --help'
  * @throws ConfigError for a flag or value that is not understood
  */
 export function readCallFlags(words: readonly string[], version: string): CallFlags | undefined {
-  const values: Values = yargs([...words])
+  const values: Values<Name> = yargs([...words])
     .scriptName('postern call')
     .locale('en')
     .usage(
@@ -84,16 +93,11 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     .fail((message, error) => {
       throw error instanceof ConfigError ? error : mistake('call', message, seeHelp)
     })
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'boolean-negation': false,
-    })
+    .parserConfiguration(plainParsing)
     .parseSync()
   if (values.help === true || values.version === true) return undefined
-  refuseUnknownFlag(values)
+  const unknown = unknownName(values, options, ['version'])
+  if (unknown !== undefined) throw unknownFlag(unknown, options, seeHelp)
   const [address, target, ...more] = Array.isArray(values._) ? values._.map(String) : []
   if (more[0] !== undefined) throw mistake(more[0], 'one path at a time', seeHelp)
   return {
@@ -102,7 +106,7 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     method: readMethod(one(values, 'request')),
     data: one(values, 'data'),
     headers: many(values, 'header').map(readHeader),
-    env: many(values, 'env').map(readVariable),
+    env: many(values, 'env').map(pair => readVariable(pair, '--env HTTPS=on')),
     root: one(values, 'root'),
     script: one(values, 'script'),
     role: readRole(one(values, 'role')),
@@ -111,15 +115,6 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     fail: values.fail === true,
     timeoutMs: readTimeout(one(values, 'timeout')),
   }
-}
-
-function mistake(flag: string, problem: string, remedy: string): ConfigError {
-  return new ConfigError({ flag }, problem, remedy)
-}
-
-function unexpected(flag: string, what: string, got: string | undefined, example: string) {
-  const shown = got === undefined || got === '' ? 'nothing' : showValue(got)
-  return mistake(flag, `expected ${what}, got ${shown}`, `write for example ${example}`)
 }
 
 function readAddress(word: string | undefined): Address {
@@ -149,12 +144,6 @@ function readHeader(line: string): [string, string] {
   throw unexpected('--header', '"Name: value"', line, '-H "Accept: text/html"')
 }
 
-function readVariable(pair: string): [string, string] {
-  const equals = pair.indexOf('=')
-  if (equals > 0) return [pair.slice(0, equals), pair.slice(equals + 1)]
-  throw unexpected('--env', 'NAME=value', pair, '--env HTTPS=on')
-}
-
 function readRole(word: string | undefined): Role {
   const found = word === undefined ? 'responder' : roles.find(name => name === word)
   if (found !== undefined) return found
@@ -165,31 +154,4 @@ function readTimeout(word: string | undefined): number {
   const ms = word === undefined ? defaultTimeoutMs : parseDuration(word)
   if (ms !== undefined) return ms
   throw unexpected('--timeout', 'a duration', word, '--timeout 500ms, or 0 for none')
-}
-
-/** The value of a flag that is given once. */
-function one(values: Values, name: Name): string | undefined {
-  const value = values[name]
-  if (Array.isArray(value)) throw mistake(`--${name}`, 'given more than once', 'give it once')
-  return value === undefined ? undefined : String(value)
-}
-
-function many(values: Values, name: Name): string[] {
-  const value = values[name]
-  if (value === undefined) return []
-  return Array.isArray(value) ? value.map(String) : [String(value)]
-}
-
-const knownNames = new Set([
-  ...Object.keys(options),
-  ...Object.values(options).flatMap(option => ('alias' in option ? [option.alias] : [])),
-  ...['help', 'h', 'version', '_', '$0'],
-])
-
-function refuseUnknownFlag(values: Values): void {
-  const name = Object.keys(values).find(key => !knownNames.has(key))
-  if (name === undefined) return
-  const meant = name.length === 1 ? undefined : nearMiss(name, Object.keys(options))
-  const remedy = meant === undefined ? seeHelp : `did you mean --${meant}?`
-  throw mistake(name.length === 1 ? `-${name}` : `--${name}`, 'unknown flag', remedy)
 }

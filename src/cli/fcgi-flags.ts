@@ -7,11 +7,23 @@
 import { resolve } from 'node:path'
 import yargs from 'yargs'
 import { parseListen } from '../server/address.js'
-import { ConfigError, showValue } from '../server/config-error.js'
-import { nearMiss } from '../server/near-miss.js'
+import { ConfigError } from '../server/config-error.js'
 import { parseDuration, parseSize } from '../server/units.js'
 import type { Address } from '../upstream/address.js'
 import { defaultWorkers, type WorkerCount, type WorkersConfig } from '../worker/options.js'
+import {
+  many,
+  mistake,
+  one,
+  plainParsing,
+  read,
+  readVariable,
+  unexpected,
+  unknownFlag,
+  unknownName,
+  type Values,
+  wholeNumber,
+} from './command-line.js'
 
 /** What `fcgi` was asked to do. */
 export interface FcgiFlags {
@@ -49,7 +61,6 @@ const options = {
 } as const
 
 type Name = keyof typeof options
-type Values = Readonly<Record<string, unknown>>
 
 const mostWorkers = 1_024
 const seeHelp = 'see postern fcgi --help'
@@ -59,7 +70,7 @@ const seeHelp = 'see postern fcgi --help'
  * @throws ConfigError for a flag or value that is not understood
  */
 export function readFcgiFlags(words: readonly string[], version: string): FcgiFlags | undefined {
-  const values: Values = yargs([...words])
+  const values: Values<Name> = yargs([...words])
     .scriptName('postern fcgi')
     .locale('en')
     .usage(
@@ -78,14 +89,7 @@ export function readFcgiFlags(words: readonly string[], version: string): FcgiFl
     .fail((message, error) => {
       throw error instanceof ConfigError ? error : mistake('fcgi', message, seeHelp)
     })
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'boolean-negation': false,
-      'halt-at-non-option': true,
-    })
+    .parserConfiguration({ ...plainParsing, 'halt-at-non-option': true })
     .parseSync()
   if (values.help === true || values.version === true) return undefined
   refuseUnknownFlag(values)
@@ -97,7 +101,7 @@ export function readFcgiFlags(words: readonly string[], version: string): FcgiFl
   return {
     address: readAddress(one(values, 'socket')),
     command,
-    env: many(values, 'env').map(readVariable),
+    env: many(values, 'env').map(pair => readVariable(pair, '--env LANG=C.UTF-8')),
     workers: {
       ...defaultWorkers,
       directory,
@@ -113,25 +117,16 @@ export function readFcgiFlags(words: readonly string[], version: string): FcgiFl
   }
 }
 
-function mistake(flag: string, problem: string, remedy: string): ConfigError {
-  return new ConfigError({ flag }, problem, remedy)
-}
-
-function unexpected(name: Name, what: string, got: string | undefined, example: string) {
-  const shown = got === undefined || got === '' ? 'nothing' : showValue(got)
-  return mistake(`--${name}`, `expected ${what}, got ${shown}`, `write for example ${example}`)
-}
-
 function readAddress(word: string | undefined): Address {
   const bare = word?.startsWith('tcp:') === true ? word.slice('tcp:'.length) : word
   const address = parseListen(bare)
   if (address?.kind === 'unix') return { kind: 'unix', path: resolve(address.path) }
   if (address !== undefined) return address
   const example = word?.includes('/') === true ? `-s unix:${word}` : '-s unix:/run/app.sock'
-  throw unexpected('socket', 'an address', word, example)
+  throw unexpected('--socket', 'an address', word, example)
 }
 
-function readCount(values: Values): WorkerCount {
+function readCount(values: Values<Name>): WorkerCount {
   const most = readNumber(values, 'max', 1)
   const least = readNumber(values, 'workers', most === undefined ? 1 : 0)
   for (const name of ['spare', 'idle'] as const) {
@@ -150,64 +145,32 @@ function readCount(values: Values): WorkerCount {
   }
 }
 
-function readNumber(values: Values, name: Name, least: number): number | undefined {
-  const word = one(values, name)
-  if (word === undefined) return undefined
-  const number = /^\d+$/.test(word) ? Number(word) : Number.NaN
-  if (number >= least && number <= mostWorkers) return number
-  throw unexpected(name, `a number from ${least} to ${mostWorkers}`, word, `--${name} 4`)
+function readNumber(values: Values<Name>, name: Name, least: number): number | undefined {
+  const what = `a number from ${least} to ${mostWorkers}`
+  return read(values, name, wholeNumber(least, mostWorkers), what, `--${name} 4`)
 }
 
-function readDuration(values: Values, name: Name, absent: number, example: string): number {
+function readDuration(values: Values<Name>, name: Name, absent: number, example: string): number {
   const word = one(values, name)
   const ms = word === undefined ? absent : parseDuration(word)
   if (ms !== undefined) return ms
-  throw unexpected(name, 'a duration', word, `--${name} ${example}`)
+  throw unexpected(`--${name}`, 'a duration', word, `--${name} ${example}`)
 }
 
-function readMemory(values: Values): number {
+function readMemory(values: Values<Name>): number {
   const word = one(values, 'recycle-memory')
   const bytes = word === undefined ? 0 : parseSize(word)
   if (bytes !== undefined) return bytes
-  throw unexpected('recycle-memory', 'a size', word, '--recycle-memory 512MiB')
+  throw unexpected('--recycle-memory', 'a size', word, '--recycle-memory 512MiB')
 }
 
-function readVariable(pair: string): [string, string] {
-  const equals = pair.indexOf('=')
-  if (equals > 0) return [pair.slice(0, equals), pair.slice(equals + 1)]
-  throw unexpected('env', 'NAME=value', pair, '--env LANG=C.UTF-8')
-}
-
-/** The value of a flag that is given once. */
-function one(values: Values, name: Name): string | undefined {
-  const value = values[name]
-  if (Array.isArray(value)) throw mistake(`--${name}`, 'given more than once', 'give it once')
-  return value === undefined ? undefined : String(value)
-}
-
-function many(values: Values, name: Name): string[] {
-  const value = values[name]
-  if (value === undefined) return []
-  return Array.isArray(value) ? value.map(String) : [String(value)]
-}
-
-const knownNames = new Set([
-  ...Object.keys(options),
-  ...Object.values(options).flatMap(option => ('alias' in option ? [option.alias] : [])),
-  ...['help', 'h', 'version', '_', '$0'],
-])
-
-function refuseUnknownFlag(values: Values): void {
-  const name = Object.keys(values).find(key => !knownNames.has(key))
+function refuseUnknownFlag(values: Values<Name>): void {
+  const name = unknownName(values, options, ['version'])
   if (name === undefined) return
-  if (name === 'recycle-requests') {
-    throw mistake(
-      '--recycle-requests',
-      'requests on a socket that web servers share are not seen here',
-      "use --recycle-age or --recycle-memory, or the program's own limit (PHP_FCGI_MAX_REQUESTS)",
-    )
-  }
-  const meant = name.length === 1 ? undefined : nearMiss(name, Object.keys(options))
-  const remedy = meant === undefined ? seeHelp : `did you mean --${meant}?`
-  throw mistake(name.length === 1 ? `-${name}` : `--${name}`, 'unknown flag', remedy)
+  if (name !== 'recycle-requests') throw unknownFlag(name, options, seeHelp)
+  throw mistake(
+    '--recycle-requests',
+    'requests on a socket that web servers share are not seen here',
+    "use --recycle-age or --recycle-memory, or the program's own limit (PHP_FCGI_MAX_REQUESTS)",
+  )
 }

@@ -11,6 +11,14 @@ import { ConfigError, showValue } from '../server/config-error.js'
 import type { ConfigOverrides, FastCgiOverride } from '../server/config-folder.js'
 import { nearMiss } from '../server/near-miss.js'
 import { faultOfRoutePath, withTrailingSlash } from '../server/route-path.js'
+import {
+  plainParsing,
+  read,
+  unknownFlag,
+  unknownName,
+  type Values,
+  wholeNumber,
+} from './command-line.js'
 import { commands } from './commands.js'
 
 /** What `serve` was asked to do. */
@@ -24,7 +32,7 @@ export interface ServeFlags {
 
 const unbuiltCommands = ['run', 'wsgi', 'check', 'explain']
 const knownWords = ['serve', ...commands.keys(), ...unbuiltCommands]
-const unbuiltKinds = ['scgi', 'uwsgi', 'proxy', 'wsgi']
+const unbuiltKinds = ['scgi', 'uwsgi', 'proxy', 'wsgi'] as const
 const accessFormats = ['combined', 'json', 'off'] as const
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -56,15 +64,13 @@ const options = {
   dev: { type: 'boolean', describe: 'Show the cause of failures to clients on this machine' },
 } as const
 
-type Values = Readonly<Record<string, unknown>>
-
 /**
  * Reads the command line of `serve`; undefined when help or the version was asked for and printed.
  * @throws ConfigError for a flag, value or command that is not understood
  */
 export function readFlags(words: readonly string[], version: string): ServeFlags | undefined {
   refuseUnbuiltCommand(words[0])
-  const values: Values = yargs([...words])
+  const values: Values<Name> = yargs([...words])
     .scriptName('postern')
     .locale('en')
     .usage('$0 [serve] [dir]\n\nServes a folder: ./public (or .) and the scripts in ./cgi-bin.')
@@ -86,22 +92,19 @@ export function readFlags(words: readonly string[], version: string): ServeFlags
         ? error
         : new ConfigError({ flag: 'postern' }, message, seeHelp)
     })
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-      'boolean-negation': false,
-    })
+    .parserConfiguration(plainParsing)
     .parseSync()
   if (values.help === true || values.version === true) return undefined
   return readValues(values)
 }
 
+type Name = keyof typeof options | 'dir'
+
 const seeHelp = 'see postern --help'
 
-function readValues(values: Values): ServeFlags {
-  refuseUnknownFlag(values)
+function readValues(values: Values<Name>): ServeFlags {
+  const unknown = unknownName(values, options, ['version', 'dir'])
+  if (unknown !== undefined) throw unknownFlag(unknown, options, seeHelp)
   const directory = readDirectory(values)
   for (const kind of unbuiltKinds) refuseUnbuiltKind(kind, values[kind])
   return {
@@ -152,7 +155,7 @@ function refuseUnbuiltKind(kind: string, value: unknown): void {
 }
 
 /** The one folder that may be named. */
-function readDirectory(values: Values): string | undefined {
+function readDirectory(values: Values<Name>): string | undefined {
   const [first, ...further] = Array.isArray(values._) ? values._.map(String) : []
   const directory = values.dir === undefined ? undefined : String(values.dir)
   const [extra] = first === undefined || first === 'serve' ? further : [first]
@@ -167,21 +170,6 @@ function readDirectory(values: Values): string | undefined {
   return directory
 }
 
-const knownNames = [
-  ...Object.keys(options),
-  ...Object.values(options).flatMap(option => ('alias' in option ? [option.alias] : [])),
-  ...['help', 'h', 'version', 'dir', '_', '$0'],
-]
-
-function refuseUnknownFlag(values: Values): void {
-  const name = Object.keys(values).find(key => !knownNames.includes(key))
-  if (name === undefined) return
-  const flag = name.length === 1 ? `-${name}` : `--${name}`
-  const meant = name.length === 1 ? undefined : nearMiss(name, Object.keys(options))
-  const remedy = meant === undefined ? seeHelp : `did you mean --${meant}?`
-  throw new ConfigError({ flag }, 'unknown flag', remedy)
-}
-
 function refuseUnknownWord(word: string): never {
   const meant = word.includes('/') ? undefined : nearMiss(word, knownWords)
   if (meant !== undefined) {
@@ -194,34 +182,12 @@ function refuseUnknownWord(word: string): never {
   throw new ConfigError({ flag: word }, 'there is no such folder', 'create it, or correct the path')
 }
 
-function readText(values: Values, name: keyof typeof options): string | undefined {
+function readText(values: Values<Name>, name: keyof typeof options): string | undefined {
   return read(values, name, value => value, 'a path', `--${name} PATH`)
 }
 
-/** The value of a flag, once and not empty, as `parse` reads it. */
-function read<T>(
-  values: Values,
-  name: keyof typeof options,
-  parse: (value: string) => T | undefined,
-  what: string,
-  example: string,
-): T | undefined {
-  const value = values[name]
-  if (value === undefined) return undefined
-  const flag = `--${name}`
-  if (Array.isArray(value)) throw new ConfigError({ flag }, 'given more than once', 'give it once')
-  const text = String(value)
-  const result = text === '' ? undefined : parse(text)
-  if (result !== undefined) return result
-  throw new ConfigError(
-    { flag },
-    `expected ${what}, got ${text === '' ? 'nothing' : showValue(text)}`,
-    `write for example ${example}`,
-  )
-}
-
 /** Every `/prefix/=ADDRESS` of a flag that may be given several times. */
-function readMounts(values: Values, name: 'fastcgi'): FastCgiOverride[] | undefined {
+function readMounts(values: Values<Name>, name: 'fastcgi'): FastCgiOverride[] | undefined {
   const given = values[name]
   if (given === undefined) return undefined
   const flag = `--${name}`
@@ -245,13 +211,6 @@ function readMount(flag: string, text: string): FastCgiOverride {
   const fault = faultOfRoutePath(path)
   if (fault !== undefined) throw new ConfigError({ flag }, fault.problem, fault.remedy)
   return { path: withTrailingSlash(path), address }
-}
-
-function wholeNumber(least: number, most: number): (text: string) => number | undefined {
-  return text => {
-    const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
-    return number >= least && number <= most ? number : undefined
-  }
 }
 
 function oneOf<const Value extends string>(
