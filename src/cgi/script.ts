@@ -82,26 +82,12 @@ function findProgram(place: Place, rest: ByteString): ScriptFound {
 }
 
 function findScript(place: Place, rest: ByteString): ScriptMatch {
-  let file = place.target
-  let scriptName = place.prefix
-  let at = 0
-  for (;;) {
-    const before = at
-    while (rest.charCodeAt(at) === slash) at++
-    if (at === rest.length) return findIndex(place, file, scriptName, at > before)
-
-    const next = rest.indexOf('/', at)
-    const end = next === -1 ? rest.length : next
-    const name = rest.slice(at, end)
-    if (!isServable(name)) throw new GatewayError('NOT_FOUND', 'Such names are never served.')
-    file += `/${name}`
-    scriptName += `/${name}`
-    const stats = lookUp(file, place.target, place.symlinks)
-    if (stats === undefined) throw new GatewayError('SCRIPT_NOT_FOUND')
-    // A-3: the first segment that is not a directory is the script.
-    if (!stats.isDirectory()) return toScript(place, file, scriptName, rest.slice(end), stats)
-    at = end
-  }
+  const { target, prefix, symlinks } = place
+  const end = walk(target, prefix, rest, isServable, file => lookUp(file, target, symlinks))
+  if (end.kind === 'directory') return findIndex(place, end.file, end.scriptName, end.slashed)
+  if (end.kind === 'nothing') throw new GatewayError('SCRIPT_NOT_FOUND')
+  // A-3: the first segment that is not a directory is the script.
+  return toScript(place, end.file, end.scriptName, end.pathInfo, end.stats)
 }
 
 /** The index script of a directory, or a redirect to the directory's proper name (A-5). */
@@ -151,6 +137,60 @@ function toScript(
 const slash = 0x2f
 const anyExecuteBit = 0o111
 const missingIsUndefined = { throwIfNoEntry: false } as const
+
+/** Where a walk has ended. */
+export type WalkEnd =
+  /** `slashed`: the path has a slash at its end. */
+  | {
+      readonly kind: 'directory'
+      readonly file: ByteString
+      readonly scriptName: ByteString
+      readonly slashed: boolean
+    }
+  /** Something that is no directory; `pathInfo` is what follows, as it came. */
+  | {
+      readonly kind: 'file'
+      readonly file: ByteString
+      readonly scriptName: ByteString
+      readonly pathInfo: ByteString
+      readonly stats: Stats
+    }
+  | { readonly kind: 'nothing' }
+
+/**
+ * Walks down from the folder `root`, whose URL path is `prefix`, along `rest`, runs of slashes merged (A-11), to the first
+ * segment that is not a directory (A-3). Both begin without a last slash.
+ * @throws GatewayError NOT_FOUND for a name that `isShown` does not have (A-15), and what `look` throws
+ */
+export function walk(
+  root: ByteString,
+  prefix: ByteString,
+  rest: ByteString,
+  isShown: (name: ByteString) => boolean,
+  look: (file: ByteString) => Stats | undefined,
+): WalkEnd {
+  let file = root
+  let scriptName = prefix
+  let at = 0
+  for (;;) {
+    const before = at
+    while (rest.charCodeAt(at) === slash) at++
+    if (at === rest.length) return { kind: 'directory', file, scriptName, slashed: at > before }
+
+    const next = rest.indexOf('/', at)
+    const end = next === -1 ? rest.length : next
+    const name = rest.slice(at, end)
+    if (!isShown(name)) throw new GatewayError('NOT_FOUND', 'Such names are never served.')
+    file += `/${name}`
+    scriptName += `/${name}`
+    const stats = look(file)
+    if (stats === undefined) return { kind: 'nothing' }
+    if (!stats.isDirectory()) {
+      return { kind: 'file', file, scriptName, pathInfo: rest.slice(end), stats }
+    }
+    at = end
+  }
+}
 
 export function withoutLastSlash(path: ByteString): ByteString {
   return path.endsWith('/') ? path.slice(0, -1) : path

@@ -8,7 +8,7 @@
  */
 import { realpathSync, type Stats } from 'node:fs'
 import { fromText } from '../byte-string.js'
-import { encodePath, isServable, lookUp, toPath, withoutLastSlash } from '../cgi/script.js'
+import { encodePath, isServable, lookUp, toPath, walk, withoutLastSlash } from '../cgi/script.js'
 import { GatewayError } from '../errors.js'
 import type { ByteString } from '../gateway.js'
 
@@ -66,28 +66,12 @@ interface Place {
   readonly split: ByteString
 }
 
-const slash = 0x2f
-
 function find(place: Place, rest: ByteString): FileMatch {
-  let file = place.root
-  let scriptName = place.prefix
-  let at = 0
-  for (;;) {
-    const before = at
-    while (rest.charCodeAt(at) === slash) at++
-    if (at === rest.length) return findIndex(place, file, scriptName, at > before)
-
-    const next = rest.indexOf('/', at)
-    const end = next === -1 ? rest.length : next
-    const name = rest.slice(at, end)
-    if (!isShown(name)) throw new GatewayError('NOT_FOUND', 'Such names are never served.')
-    file += `/${name}`
-    scriptName += `/${name}`
-    const stats = lookUp(file, place.root, 'inside')
-    if (stats === undefined) return frontController(place, rest)
-    if (!stats.isDirectory()) return toMatch(place, file, scriptName, rest.slice(end), stats)
-    at = end
-  }
+  const { root, prefix } = place
+  const end = walk(root, prefix, rest, isShown, file => lookUp(file, root, 'inside'))
+  if (end.kind === 'directory') return findIndex(place, end.file, end.scriptName, end.slashed)
+  if (end.kind === 'nothing') return frontController(place, rest)
+  return toMatch(place, end.file, end.scriptName, end.pathInfo, end.stats)
 }
 
 /** The index of a directory, or a redirect to the directory's proper name (A-5). */
