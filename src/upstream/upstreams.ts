@@ -87,29 +87,12 @@ export class Upstreams {
   }
 
   /**
-   * A place at the least busy program, at once or when it is our turn; `tried` are programs that it must not be.
-   * @throws GatewayError QUEUE_FULL, QUEUE_TIMEOUT, DRAINING, CLIENT_LEFT when the signal is aborted, and
-   * UPSTREAMS_EJECTED when no program is left to wait for (never with `supplied`: another will come)
-   */
-  enter(signal: LeaveSignal, tried?: ReadonlySet<Upstream>): Lease | Promise<Lease> {
-    let admit: (lease: Lease) => void = () => {}
-    let refuse: (error: GatewayError) => void = () => {}
-    const taker = {
-      admit: (lease: Lease) => admit(lease),
-      refuse: (error: GatewayError) => refuse(error),
-    }
-    const lease = this.ask(signal, tried, taker)
-    if (lease !== undefined) return lease
-    return new Promise((resolve, reject) => {
-      admit = resolve
-      refuse = reject
-    })
-  }
-
-  /**
-   * As `enter`, without a promise: answers undefined when the request has to wait, and calls `taker` when its
-   * turn has come, within the call that gave the place back. So the program gets its next request before
-   * anything else is done.
+   * A place at the least busy program; `tried` are programs that it must not be. Answers undefined when the
+   * request has to wait, and calls `taker` when its turn has come, within the call that gave the place back: so
+   * the program gets its next request before anything else is done. Who waits may be refused with QUEUE_TIMEOUT,
+   * DRAINING, CLIENT_LEFT when the signal is aborted, or UPSTREAMS_EJECTED.
+   * @throws GatewayError QUEUE_FULL, DRAINING, CLIENT_LEFT, and UPSTREAMS_EJECTED when no program is left to
+   * wait for (never with `supplied`: another will come)
    */
   ask(
     signal: LeaveSignal,

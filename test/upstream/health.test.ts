@@ -1,4 +1,5 @@
 // Passive ejection, back-off and the half-open retry, on a clock of our own (conventions, "Which 5xx").
+
 import t from 'tap'
 import {
   type Lease,
@@ -7,6 +8,7 @@ import {
   Upstreams,
   type UpstreamsOptions,
 } from '../../src/upstream/upstreams.js'
+import { enterUpstreams } from '../support/enter.js'
 import { within } from '../support/wait-for.js'
 
 function make(capacities: readonly number[], options: Partial<UpstreamsOptions> = {}) {
@@ -27,7 +29,7 @@ function make(capacities: readonly number[], options: Partial<UpstreamsOptions> 
 const signal = (): AbortSignal => new AbortController().signal
 
 const enter = (upstreams: Upstreams, tried?: ReadonlySet<Upstream>): Lease => {
-  const entered = upstreams.enter(signal(), tried)
+  const entered = enterUpstreams(upstreams, signal(), tried)
   if (entered instanceof Promise) throw new Error('it waits')
   return entered
 }
@@ -52,7 +54,10 @@ t.test('a failure leaves a program out for a second; then one request tries it',
   t.equal(upstreams.hasOther(new Set([added[1] as Upstream])), true)
   const probe = enter(upstreams)
   t.equal(probe.upstream.name, '0')
-  t.ok(upstreams.enter(signal()) instanceof Promise, 'exactly one, though its capacity is two')
+  t.ok(
+    enterUpstreams(upstreams, signal()) instanceof Promise,
+    'exactly one, though its capacity is two',
+  )
 
   probe.release('answered')
   t.strictSame(health, ['0 ejected 1000', '0 back 0'])
@@ -124,10 +129,10 @@ t.test('all left out: who comes and who waits is refused with UPSTREAMS_EJECTED'
   const { upstreams, clock } = make([1, 1])
   request(upstreams, '0', 'failed')
   const held = enter(upstreams)
-  const waiting = upstreams.enter(signal())
+  const waiting = enterUpstreams(upstreams, signal())
   held.release('failed')
   await t.rejects(Promise.resolve(waiting), { code: 'UPSTREAMS_EJECTED', status: 503 })
-  t.throws(() => upstreams.enter(signal()), { code: 'UPSTREAMS_EJECTED' })
+  t.throws(() => enterUpstreams(upstreams, signal()), { code: 'UPSTREAMS_EJECTED' })
   clock.now += 1000
   const probe = enter(upstreams)
   t.equal(upstreams.waiting, 0)
@@ -140,7 +145,7 @@ t.test('all left out, supplied: who waits gets the first that may be tried again
   request(upstreams, '0', 'failed')
   clock.now += 500
   request(upstreams, '1', 'failed')
-  const [first, second] = [upstreams.enter(signal()), upstreams.enter(signal())]
+  const [first, second] = [enterUpstreams(upstreams, signal()), enterUpstreams(upstreams, signal())]
   t.equal(upstreams.waiting, 2)
   clock.now += 500
   const probe = await within('the alarm', Promise.resolve(first))

@@ -1,4 +1,5 @@
 // The queue of a route: who gets a place where, who waits, who is refused (design §4, conventions G-20).
+
 import fc from 'fast-check'
 import t from 'tap'
 import {
@@ -8,6 +9,7 @@ import {
   Upstreams,
   type UpstreamsOptions,
 } from '../../src/upstream/upstreams.js'
+import { enterUpstreams } from '../support/enter.js'
 import { within } from '../support/wait-for.js'
 
 const queue = { length: 100, waitMs: 0 }
@@ -37,13 +39,16 @@ t.test(
   'least busy first, for its capacity; equals take turns; no promise while there is room',
   t => {
     const { upstreams } = make([4, 2])
-    const names = Array.from({ length: 6 }, () => now(upstreams.enter(never())).upstream.name)
+    const names = Array.from(
+      { length: 6 },
+      () => now(enterUpstreams(upstreams, never())).upstream.name,
+    )
     t.strictSame(names, ['unix:/0', 'unix:/1', 'unix:/0', 'unix:/1', 'unix:/0', 'unix:/0'])
     t.equal(upstreams.active, 6)
 
     const idle = make([1, 1, 1]).upstreams
     const turns = Array.from({ length: 5 }, () => {
-      const lease = now(idle.enter(never()))
+      const lease = now(enterUpstreams(idle, never()))
       lease.release('answered')
       return lease.upstream.name
     })
@@ -57,10 +62,10 @@ t.test(
   async t => {
     const waitings: number[] = []
     const { upstreams, added } = make([1, 2], { onWaiting: waiting => waitings.push(waiting) })
-    const held = [1, 2, 3].map(() => now(upstreams.enter(never())))
+    const held = [1, 2, 3].map(() => now(enterUpstreams(upstreams, never())))
     const order: number[] = []
     const waiting = [1, 2, 3, 4, 5].map(async n => {
-      const lease = await later(upstreams.enter(never()))
+      const lease = await later(enterUpstreams(upstreams, never()))
       order.push(n)
       t.ok(added.every(({ active, capacity }) => active <= capacity))
       lease.release('answered')
@@ -77,27 +82,33 @@ t.test(
 
 t.test('the length of the line is a limit: at it and one past it; 0 is no line', async t => {
   const { upstreams } = make([1], { queue: { length: 2, waitMs: 0 } })
-  const held = now(upstreams.enter(never()))
-  const line = [later(upstreams.enter(never())), later(upstreams.enter(never()))]
-  t.throws(() => upstreams.enter(never()), { code: 'QUEUE_FULL' })
+  const held = now(enterUpstreams(upstreams, never()))
+  const line = [
+    later(enterUpstreams(upstreams, never())),
+    later(enterUpstreams(upstreams, never())),
+  ]
+  t.throws(() => enterUpstreams(upstreams, never()), { code: 'QUEUE_FULL' })
   held.release('answered')
   for (const entered of line) (await entered).release('answered')
   t.equal(upstreams.active, 0)
 
   const lineless = make([1], { queue: { length: 0, waitMs: 0 } }).upstreams
-  now(lineless.enter(never()))
-  t.throws(() => lineless.enter(never()), { code: 'QUEUE_FULL' })
+  now(enterUpstreams(lineless, never()))
+  t.throws(() => enterUpstreams(lineless, never()), { code: 'QUEUE_FULL' })
 })
 
 t.test('the wait is a limit, for each its own', async t => {
   const { upstreams } = make([1], { queue: { length: 2, waitMs: 20 } })
-  const held = now(upstreams.enter(never()))
+  const held = now(enterUpstreams(upstreams, never()))
   const began = performance.now()
-  const both = [later(upstreams.enter(never())), later(upstreams.enter(never()))]
+  const both = [
+    later(enterUpstreams(upstreams, never())),
+    later(enterUpstreams(upstreams, never())),
+  ]
   await Promise.all(both.map(lease => t.rejects(lease, { code: 'QUEUE_TIMEOUT', status: 503 })))
   t.ok(performance.now() - began >= 19)
   t.equal(upstreams.waiting, 0)
-  const third = later(upstreams.enter(never()))
+  const third = later(enterUpstreams(upstreams, never()))
   held.release('answered')
   await third
   t.equal(upstreams.active, 1)
@@ -106,10 +117,10 @@ t.test('the wait is a limit, for each its own', async t => {
 t.test('the wait is measured on the clock that it is given', async t => {
   let clock = 0
   const { upstreams } = make([1], { queue: { length: 9, waitMs: 5 }, now: () => clock })
-  const held = now(upstreams.enter(never()))
-  const early = later(upstreams.enter(never()))
+  const held = now(enterUpstreams(upstreams, never()))
+  const early = later(enterUpstreams(upstreams, never()))
   clock = 3
-  const late = later(upstreams.enter(never()))
+  const late = later(enterUpstreams(upstreams, never()))
   clock = 5
   await t.rejects(early, { code: 'QUEUE_TIMEOUT' })
   t.equal(upstreams.waiting, 1, 'one that came later waits on')
@@ -119,10 +130,10 @@ t.test('the wait is measured on the clock that it is given', async t => {
 
 t.test('who leaves gives up the place in line; a place given back twice counts once', async t => {
   const { upstreams } = make([1])
-  const held = now(upstreams.enter(never()))
+  const held = now(enterUpstreams(upstreams, never()))
   const leavers = [new AbortController(), new AbortController(), new AbortController()]
-  const left = leavers.map(({ signal }) => later(upstreams.enter(signal)))
-  const next = later(upstreams.enter(never()))
+  const left = leavers.map(({ signal }) => later(enterUpstreams(upstreams, signal)))
+  const next = later(enterUpstreams(upstreams, never()))
   // The middle, the first and the last but one.
   for (const index of [1, 0, 2]) leavers[index]?.abort()
   await Promise.all(left.map(lease => t.rejects(lease, { code: 'CLIENT_LEFT' })))
@@ -135,14 +146,14 @@ t.test('who leaves gives up the place in line; a place given back twice counts o
   lease.release('answered')
   t.equal(upstreams.active, 0)
   const gone = AbortSignal.abort()
-  t.throws(() => upstreams.enter(gone), { code: 'CLIENT_LEFT' })
+  t.throws(() => enterUpstreams(upstreams, gone), { code: 'CLIENT_LEFT' })
 })
 
 t.test('a removed program takes no more requests and is rid of once its own are over', async t => {
   const { upstreams, added } = make([1, 1])
-  const leases = [now(upstreams.enter(never())), now(upstreams.enter(never()))]
+  const leases = [now(enterUpstreams(upstreams, never())), now(enterUpstreams(upstreams, never()))]
   const [first, second] = added as [Upstream, Upstream]
-  const waiting = later(upstreams.enter(never()))
+  const waiting = later(enterUpstreams(upstreams, never()))
   let settled = false
   const removal = upstreams.remove(first).then(() => {
     settled = true
@@ -163,18 +174,20 @@ t.test(
   'the last program is removed: who waits is refused, or waits for the next if supplied',
   async t => {
     const { upstreams, added } = make([1])
-    now(upstreams.enter(never()))
-    const refused = t.rejects(later(upstreams.enter(never())), { code: 'UPSTREAMS_EJECTED' })
+    now(enterUpstreams(upstreams, never()))
+    const refused = t.rejects(later(enterUpstreams(upstreams, never())), {
+      code: 'UPSTREAMS_EJECTED',
+    })
     void upstreams.remove(added[0] as Upstream)
     await refused
-    t.throws(() => upstreams.enter(never()), { code: 'UPSTREAMS_EJECTED', status: 503 })
+    t.throws(() => enterUpstreams(upstreams, never()), { code: 'UPSTREAMS_EJECTED', status: 503 })
 
     const supplied = make([1], { supplied: true })
-    const held = now(supplied.upstreams.enter(never()))
+    const held = now(enterUpstreams(supplied.upstreams, never()))
     const tried = new Set([held.upstream])
     const waiting = [
-      later(supplied.upstreams.enter(never())),
-      later(supplied.upstreams.enter(never(), tried)),
+      later(enterUpstreams(supplied.upstreams, never())),
+      later(enterUpstreams(supplied.upstreams, never(), tried)),
     ]
     void supplied.upstreams.remove(held.upstream)
     const replacement = supplied.upstreams.add({
@@ -189,14 +202,14 @@ t.test(
 t.test('the capacity changes while requests run: the line moves on, or the work ebbs', async t => {
   const { upstreams, added } = make([1])
   const [only] = added as [Upstream]
-  const leases = [now(upstreams.enter(never()))]
-  const waiting = [1, 2].map(() => later(upstreams.enter(never())))
+  const leases = [now(enterUpstreams(upstreams, never()))]
+  const waiting = [1, 2].map(() => later(enterUpstreams(upstreams, never())))
   only.capacity = 3
   leases.push(...(await Promise.all(waiting)))
   t.equal(only.active, 3)
 
   only.capacity = 1
-  const last = later(upstreams.enter(never()))
+  const last = later(enterUpstreams(upstreams, never()))
   leases[0]?.release('answered')
   leases[1]?.release('answered')
   t.equal(upstreams.waiting, 1)
@@ -216,24 +229,24 @@ t.test('G-11, G-19: a program that was tried is not given again', async t => {
   const [first, second] = added as [Upstream, Upstream]
   const tried = new Set([first])
   t.equal(upstreams.hasOther(tried), true)
-  const held = now(upstreams.enter(never(), tried))
+  const held = now(enterUpstreams(upstreams, never(), tried))
   t.equal(held.upstream, second)
-  const waiting = later(upstreams.enter(never(), tried))
-  const other = now(upstreams.enter(never()))
+  const waiting = later(enterUpstreams(upstreams, never(), tried))
+  const other = now(enterUpstreams(upstreams, never()))
   t.equal(other.upstream, first, 'whoever may have it passes by those who may not')
   other.release('answered')
   t.equal(upstreams.waiting, 1)
   held.release('answered')
   t.equal((await waiting).upstream, second)
   t.equal(upstreams.hasOther(new Set(added)), false)
-  t.throws(() => upstreams.enter(never(), new Set(added)), { code: 'UPSTREAMS_EJECTED' })
+  t.throws(() => enterUpstreams(upstreams, never(), new Set(added)), { code: 'UPSTREAMS_EJECTED' })
 })
 
 t.test('who waits for a program that is removed, having tried the others, is refused', async t => {
   const { upstreams, added } = make([1, 1])
   const [first, second] = added as [Upstream, Upstream]
-  now(upstreams.enter(never(), new Set([first])))
-  const hopeless = later(upstreams.enter(never(), new Set([first])))
+  now(enterUpstreams(upstreams, never(), new Set([first])))
+  const hopeless = later(enterUpstreams(upstreams, never(), new Set([first])))
   const removal = upstreams.remove(second)
   await t.rejects(hopeless, { code: 'UPSTREAMS_EJECTED' })
   void removal
@@ -252,9 +265,9 @@ t.test(
         if (outcome === 'stuck') void upstreams.remove(stuck)
       },
     })
-    now(upstreams.enter(never())).release('answered', 'GET /a')
-    const held = now(upstreams.enter(never()))
-    const waiting = later(upstreams.enter(never()))
+    now(enterUpstreams(upstreams, never())).release('answered', 'GET /a')
+    const held = now(enterUpstreams(upstreams, never()))
+    const waiting = later(enterUpstreams(upstreams, never()))
     held.release('stuck', 'GET /b')
     t.equal(upstreams.waiting, 1)
     const next = upstreams.add({ address: { kind: 'unix', path: '/next' }, capacity: 1 })
@@ -268,11 +281,11 @@ t.test(
 
 t.test('C-10: closed, everybody is refused and what runs goes on', async t => {
   const { upstreams } = make([1])
-  const held = now(upstreams.enter(never()))
-  const waiting = t.rejects(later(upstreams.enter(never())), { code: 'DRAINING' })
+  const held = now(enterUpstreams(upstreams, never()))
+  const waiting = t.rejects(later(enterUpstreams(upstreams, never())), { code: 'DRAINING' })
   upstreams.close()
   await waiting
-  t.throws(() => upstreams.enter(never()), { code: 'DRAINING' })
+  t.throws(() => enterUpstreams(upstreams, never()), { code: 'DRAINING' })
   t.equal(upstreams.active, 1)
   held.release('answered')
   t.equal(upstreams.active, 0)
@@ -301,7 +314,7 @@ t.test('whatever happens: capacities hold, order is kept, nobody is lost', async
       const enter = (): void => {
         const n = ++asked
         const leaving = new AbortController()
-        const entered = upstreams.enter(leaving.signal)
+        const entered = enterUpstreams(upstreams, leaving.signal)
         if (!(entered instanceof Promise)) {
           held.push(entered)
           return

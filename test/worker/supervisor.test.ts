@@ -1,9 +1,11 @@
 // The supervisor with real processes: how they start, end, fail, and are replaced.
+
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { WorkersFailed } from '../../src/worker/supervisor.js'
+import { enterUpstreams } from '../support/enter.js'
 import { openDescriptors, untilEnded, untilGone } from '../support/processes.js'
 import { tempRoot } from '../support/temp-root.js'
 import { waitFor, within } from '../support/wait-for.js'
@@ -163,7 +165,7 @@ t.test('close waits for requests, at most for the grace', async t => {
   const { supervisor, upstreams, pids } = await lineWorkers(t, { graceMs: 60_000 })
   await supervisor.start()
   const all = pids()
-  const lease = await upstreams.enter(forever)
+  const lease = await enterUpstreams(upstreams, forever)
   const busy = supervisor.workers.find(({ name }) => name === lease.upstream.name)?.pid ?? 0
   const closed = supervisor.close()
   for (const pid of all) if (pid !== busy) await untilGone(pid)
@@ -182,7 +184,7 @@ t.test(
     })
     await supervisor.start()
     const before = pids()
-    const lease = await upstreams.enter(forever)
+    const lease = await enterUpstreams(upstreams, forever)
     const stuck = supervisor.workers.find(({ name }) => name === lease.upstream.name)?.pid ?? 0
     lease.release('stuck', 'GET /slow')
     t.equal(upstreams.members.length, 1, 'it gets no more requests')
@@ -216,7 +218,7 @@ t.test(
     await supervisor.start()
     const before = pids()
     const turn = async (outcome: 'failed' | 'answered'): Promise<void> =>
-      (await upstreams.enter(forever)).release(outcome)
+      (await enterUpstreams(upstreams, forever)).release(outcome)
     for (const outcome of ['failed', 'failed', 'answered', 'failed', 'failed'] as const) {
       await turn(outcome)
     }
@@ -237,10 +239,10 @@ t.test(
     })
     await supervisor.start()
     const [old = 0] = pids()
-    const long = await upstreams.enter(forever)
-    for (let i = 0; i < 4; i++) (await upstreams.enter(forever)).release('answered')
+    const long = await enterUpstreams(upstreams, forever)
+    for (let i = 0; i < 4; i++) (await enterUpstreams(upstreams, forever)).release('answered')
     t.same(pids(), [old], 'the fourth is one before the limit')
-    ;(await upstreams.enter(forever)).release('answered')
+    ;(await enterUpstreams(upstreams, forever)).release('answered')
     t.equal(supervisor.workers.length, 2, 'another is started')
     t.ok(upstreams.members.includes(long.upstream), 'and the old one is still there')
     await waitFor('the new one has taken over', () => !upstreams.members.includes(long.upstream))
@@ -273,7 +275,7 @@ t.test('recycling: by age and by memory', async t => {
   const [small = 0] = grown.pids()
   for (let i = 0; i < 2; i++) await say(grown.upstreamOf(small).address, 'grow')
   const turn = async (): Promise<boolean> => {
-    const lease = await grown.upstreams.enter(forever)
+    const lease = await enterUpstreams(grown.upstreams, forever)
     lease.release('answered')
     return !grown.pids().includes(small)
   }
@@ -348,9 +350,12 @@ t.test('on demand: none at first, as many as wait up to max, none again after id
   })
   await within('started', supervisor.start())
   t.same(supervisor.workers, [])
-  const leases = await Promise.all([upstreams.enter(forever), upstreams.enter(forever)])
+  const leases = await Promise.all([
+    enterUpstreams(upstreams, forever),
+    enterUpstreams(upstreams, forever),
+  ])
   t.equal(pids().length, 2, 'two for two')
-  const third = Promise.resolve(upstreams.enter(forever))
+  const third = Promise.resolve(enterUpstreams(upstreams, forever))
   t.equal(supervisor.workers.length, 2, 'never more than max')
   for (const lease of leases) lease.release('answered')
   ;(await third).release('answered')
@@ -362,8 +367,8 @@ t.test('dynamic: spare workers are kept ready', async t => {
     count: { min: 1, max: 4, spare: 1, idleMs: 200 },
   })
   await supervisor.start()
-  const first = await upstreams.enter(forever)
-  const second = await upstreams.enter(forever)
+  const first = await enterUpstreams(upstreams, forever)
+  const second = await enterUpstreams(upstreams, forever)
   await settled(3)
   first.release('answered')
   second.release('answered')
