@@ -46,7 +46,11 @@ const table: readonly Row[] = [
       ...['process/spawner.ts', 'process/stderr-lines.ts', ...ground],
     ],
   },
-  { room: 'app/', may: ['app/', 'fastcgi/', 'cgi/', ...ground] },
+  { room: 'scgi/', may: ['scgi/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
+  { room: 'uwsgi/', may: ['uwsgi/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
+  { room: 'proxy/', may: ['proxy/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
+  { room: 'wsgi/', may: ['wsgi/', 'fastcgi/', 'cgi/', 'worker/', 'upstream/', ...ground] },
+  { room: 'app/', may: ['app/', 'fastcgi/', 'scgi/', 'cgi/', ...ground] },
   // The library's door has no command line that would choose a spawner for it.
   {
     room: 'server/handler.ts',
@@ -55,18 +59,18 @@ const table: readonly Row[] = [
   {
     room: 'server/',
     may: [
-      ...['server/', 'cgi/', 'fastcgi/', 'worker/', 'upstream/', 'static/'],
-      ...['process/spawner.ts', ...ground],
+      ...['server/', 'cgi/', 'fastcgi/', 'scgi/', 'uwsgi/', 'wsgi/', 'proxy/', 'worker/'],
+      ...['upstream/', 'static/', 'process/spawner.ts', ...ground],
     ],
   },
   { room: 'bench/', may: ['bench/', 'server/config.ts', ...ground] },
   { room: 'index.ts', may: ['server/', 'cgi/', 'static/', 'process/', ...ground] },
-  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', 'upstream/address.ts', ...ground] },
+  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', 'scgi/', 'upstream/address.ts', ...ground] },
   {
     room: 'cli/',
     may: [
-      ...['cli/', 'server/', 'cgi/', 'fastcgi/', 'worker/', 'upstream/', 'static/', 'process/'],
-      ...['bench/', ...ground],
+      ...['cli/', 'server/', 'cgi/', 'fastcgi/', 'scgi/', 'uwsgi/', 'wsgi/', 'proxy/', 'worker/'],
+      ...['upstream/', 'static/', 'process/', 'bench/', ...ground],
     ],
   },
 ]

@@ -22,6 +22,11 @@ export interface ProgramTimeouts {
   readonly graceMs: number
 }
 
+/** Time limits on a program behind an address. 0: none. */
+export interface BackendTimeouts extends ProgramTimeouts {
+  readonly connectMs: number
+}
+
 export interface RouteLimits {
   readonly bodyBytes: number
   readonly responseHeadBytes: number
@@ -61,6 +66,14 @@ export interface ProgramRouteConfig {
   readonly sendfile: readonly string[]
   /** A FastCGI authorizer that is asked before each request (conventions G-22); undefined: nobody is. */
   readonly authorize: Address | undefined
+}
+
+/** A route to programs that run already, whatever protocol they speak. */
+export interface AddressRouteConfig extends ProgramRouteConfig {
+  readonly addresses: readonly Address[]
+  /** Requests at once behind each address. */
+  readonly capacity: number
+  readonly timeouts: BackendTimeouts
 }
 
 /** A directory of scripts, or one program for the whole prefix. */
@@ -111,6 +124,21 @@ export const defaultProgramRoute: Omit<ProgramRouteConfig, 'path'> = {
   methods: undefined,
   sendfile: [],
   authorize: undefined,
+}
+
+/** Requests at once behind an address of which nothing is known. */
+export const defaultCapacity = 8
+
+export const defaultBackendTimeouts: BackendTimeouts = {
+  connectMs: 5_000,
+  ...defaultProgramRoute.timeouts,
+}
+
+/** What routes to programs that run already have in common, with every default. */
+export const defaultAddressRoute: Omit<AddressRouteConfig, 'path' | 'addresses'> = {
+  ...defaultProgramRoute,
+  capacity: defaultCapacity,
+  timeouts: defaultBackendTimeouts,
 }
 
 /** A cgi route with every default; the path, target and `program` are the caller's. */

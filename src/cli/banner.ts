@@ -5,10 +5,13 @@
  * time. Text only; the looking is `inspect.ts`.
  */
 import {
+  type AddressRouteConfig,
   type Config,
   defaultCapacity,
   type FastCgiRoute,
   type RouteConfig,
+  type WorkersConfig,
+  type WsgiRouteConfig,
 } from '../server/config.js'
 import { printable } from '../server/printable.js'
 import { describeAddress } from '../upstream/address.js'
@@ -73,6 +76,14 @@ function describeRoute(route: RouteConfig): string {
     }
     case 'fastcgi':
       return `${route.path} ${describeFastCgi(route)}`
+    case 'scgi':
+      return `${route.path} SCGI at ${describeAddresses(route)}`
+    case 'uwsgi':
+      return `${route.path} uwsgi at ${describeAddresses(route)}`
+    case 'proxy':
+      return `${route.path} HTTP at ${describeAddresses(route)}`
+    case 'wsgi':
+      return `${route.path} ${describeWsgi(route)}`
     default:
       return route satisfies never
   }
@@ -83,12 +94,31 @@ function describeFastCgi({ backend, capacity, root, split }: FastCgiRoute): stri
   const files = root === undefined ? '' : `${split ?? ''} files in ${root} by `.trimStart()
   if (backend.kind === 'workers') {
     const { count, command } = backend.workers
-    const number = count.min === count.max ? `${count.max}` : `${count.min} to ${count.max}`
-    return `${files}${number} ${count.max === 1 ? 'worker' : 'workers'} of ${command.join(' ')}`
+    return `${files}${describeCount(count)} of ${command.join(' ')}`
   }
-  const addresses = backend.addresses.map(describeAddress).join(' and ')
-  const each = backend.addresses.length > 1 ? ' each' : ''
-  return `${files}FastCGI at ${addresses}, ${capacity ?? defaultCapacity} at once${each}`
+  const { addresses } = backend
+  return `${files}FastCGI at ${describeAddresses({ addresses, capacity: capacity ?? defaultCapacity })}`
+}
+
+/** `WSGI application app:application in /srv/app by 2 workers of /usr/bin/python3`. */
+function describeWsgi({ application, directory, python, mode, workers }: WsgiRouteConfig): string {
+  const what = `WSGI application ${application} in ${directory}`
+  if (mode === 'workers') return `${what} by ${describeCount(workers.count)} of ${python}`
+  return `${what}, a ${mode === 'warm' ? 'warm' : 'fresh'} process of ${python} each`
+}
+
+/** `4 workers`, `1 to 8 workers`. */
+function describeCount({ min, max }: WorkersConfig['count']): string {
+  return `${min === max ? `${max}` : `${min} to ${max}`} ${max === 1 ? 'worker' : 'workers'}`
+}
+
+/** `unix:/run/app.sock, 8 at once`. */
+function describeAddresses({
+  addresses,
+  capacity,
+}: Pick<AddressRouteConfig, 'addresses' | 'capacity'>): string {
+  const each = addresses.length > 1 ? ' each' : ''
+  return `${addresses.map(describeAddress).join(' and ')}, ${capacity} at once${each}`
 }
 
 function* describeReport({ scripts, more, complete }: RouteReport): Generator<string> {

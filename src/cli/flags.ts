@@ -6,9 +6,9 @@
  */
 import { existsSync } from 'node:fs'
 import yargs from 'yargs'
-import { parseAddress, parseHost } from '../server/address.js'
+import { parseAddress, parseHost, parseHttpAddress } from '../server/address.js'
 import { ConfigError, showValue } from '../server/config-error.js'
-import type { ConfigOverrides, FastCgiOverride } from '../server/config-folder.js'
+import type { ConfigOverrides, MountOverride } from '../server/config-folder.js'
 import { nearMiss } from '../server/near-miss.js'
 import { faultOfRoutePath, withTrailingSlash } from '../server/route-path.js'
 import {
@@ -32,7 +32,6 @@ export interface ServeFlags {
 
 const unbuiltCommands = ['run', 'wsgi', 'check', 'explain']
 const knownWords = ['serve', ...commands.keys(), ...unbuiltCommands]
-const unbuiltKinds = ['scgi', 'uwsgi', 'proxy', 'wsgi'] as const
 const accessFormats = ['combined', 'json', 'off'] as const
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -54,10 +53,10 @@ const options = {
     defaultDescription: './cgi-bin',
   },
   fastcgi: { ...text, describe: '/prefix/=ADDRESS of an application; may be repeated' },
-  scgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
-  uwsgi: { ...text, describe: '/prefix/=ADDRESS (not built yet)' },
-  proxy: { ...text, describe: '/prefix/=URL (not built yet)' },
-  wsgi: { ...text, describe: '/prefix/=module:callable (not built yet)' },
+  scgi: { ...text, describe: '/prefix/=ADDRESS' },
+  uwsgi: { ...text, describe: '/prefix/=ADDRESS' },
+  wsgi: { ...text, describe: '/prefix/=module:callable of a Python application' },
+  proxy: { ...text, describe: '/prefix/=http://host:port of an HTTP server' },
   processes: { ...text, describe: 'Server processes', defaultDescription: '1' },
   'log-access': { ...text, describe: `Access lines: ${accessFormats.join(', ')}` },
   'log-level': { ...text, describe: `Log: ${levels.join(', ')}` },
@@ -106,7 +105,6 @@ function readValues(values: Values<Name>): ServeFlags {
   const unknown = unknownName(values, options, ['version', 'dir'])
   if (unknown !== undefined) throw unknownFlag(unknown, options, seeHelp)
   const directory = readDirectory(values)
-  for (const kind of unbuiltKinds) refuseUnbuiltKind(kind, values[kind])
   return {
     directory,
     config: readText(values, 'config'),
@@ -115,7 +113,7 @@ function readValues(values: Values<Name>): ServeFlags {
       port: read(values, 'port', wholeNumber(0, 65_535), 'a port from 0 to 65535', '-p 8001'),
       root: readText(values, 'root'),
       cgiBin: readText(values, 'cgi-bin'),
-      fastcgi: readMounts(values, 'fastcgi'),
+      mounts: readMounts(values),
       dev: values.dev === undefined ? undefined : values.dev === true,
       processes: read(
         values,
@@ -142,15 +140,6 @@ function refuseUnbuiltCommand(word: string | undefined): void {
     { flag: word },
     `the command ${word} is not built yet`,
     `postern serve is; for a folder of this name write ./${word}`,
-  )
-}
-
-function refuseUnbuiltKind(kind: string, value: unknown): void {
-  if (value === undefined) return
-  throw new ConfigError(
-    { flag: `--${kind}` },
-    `this version of Postern does not run ${kind} routes yet`,
-    'leave it out, or run the program as CGI with --cgi-bin',
   )
 }
 
@@ -186,31 +175,63 @@ function readText(values: Values<Name>, name: keyof typeof options): string | un
   return read(values, name, value => value, 'a path', `--${name} PATH`)
 }
 
-/** Every `/prefix/=ADDRESS` of a flag that may be given several times. */
-function readMounts(values: Values<Name>, name: 'fastcgi'): FastCgiOverride[] | undefined {
-  const given = values[name]
-  if (given === undefined) return undefined
-  const flag = `--${name}`
-  const mounts = (Array.isArray(given) ? given : [given]).map(each => readMount(flag, String(each)))
+const mountKinds = ['fastcgi', 'scgi', 'uwsgi', 'wsgi', 'proxy'] as const
+type MountKind = (typeof mountKinds)[number]
+
+/** Every `/prefix/=ADDRESS` of the flags that may be given several times. */
+function readMounts(values: Values<Name>): MountOverride[] | undefined {
+  const mounts = mountKinds.flatMap(kind => {
+    const given = values[kind]
+    if (given === undefined) return []
+    return (Array.isArray(given) ? given : [given]).map(each => readMount(kind, String(each)))
+  })
   const twin = mounts.find(({ path }, index) => mounts.findIndex(m => m.path === path) < index)
-  if (twin === undefined) return mounts
-  throw new ConfigError({ flag }, `${twin.path} is there twice`, 'remove one of the two')
+  if (twin !== undefined) {
+    const problem = `${twin.path} is there twice`
+    throw new ConfigError({ flag: `--${twin.kind}` }, problem, 'remove one of the two')
+  }
+  return mounts.length === 0 ? undefined : mounts
 }
 
-function readMount(flag: string, text: string): FastCgiOverride {
+function readMount(kind: MountKind, text: string): MountOverride {
+  const flag = `--${kind}`
   const equals = text.indexOf('=')
-  const address = parseAddress(text.slice(equals + 1))
-  if (equals === -1 || address === undefined) {
+  const mount = equals === -1 ? undefined : mountAt(kind, text.slice(equals + 1))
+  if (mount === undefined) {
+    const [what, ...examples] = mountExamples[kind]
     throw new ConfigError(
       { flag },
-      `expected /prefix/=ADDRESS, got ${text === '' ? 'nothing' : showValue(text)}`,
-      `write for example ${flag} /app/=unix:/run/app.sock or ${flag} /app/=127.0.0.1:9000`,
+      `expected /prefix/=${what}, got ${text === '' ? 'nothing' : showValue(text)}`,
+      `write for example ${examples.map(example => `${flag} ${example}`).join(' or ')}`,
     )
   }
   const path = text.slice(0, equals)
   const fault = faultOfRoutePath(path)
   if (fault !== undefined) throw new ConfigError({ flag }, fault.problem, fault.remedy)
-  return { path: withTrailingSlash(path), address }
+  return { ...mount, path: withTrailingSlash(path) }
+}
+
+/** What answers, without its path. */
+type Mounted = MountOverride extends infer Each
+  ? Each extends MountOverride
+    ? Omit<Each, 'path'>
+    : never
+  : never
+
+function mountAt(kind: MountKind, text: string): Mounted | undefined {
+  if (kind === 'wsgi') {
+    return /^[\w.]+:[\w.]+$/.test(text) ? { kind, application: text } : undefined
+  }
+  const address = kind === 'proxy' ? parseHttpAddress(text) : parseAddress(text)
+  return address === undefined ? undefined : { kind, address }
+}
+
+const mountExamples: Readonly<Record<MountKind, readonly [what: string, ...string[]]>> = {
+  fastcgi: ['ADDRESS', '/app/=unix:/run/app.sock', '/app/=127.0.0.1:9000'],
+  scgi: ['ADDRESS', '/app/=unix:/run/app.sock', '/app/=127.0.0.1:4000'],
+  uwsgi: ['ADDRESS', '/app/=unix:/run/app.sock', '/app/=127.0.0.1:3031'],
+  wsgi: ['module:callable', '/app/=app:application'],
+  proxy: ['URL', '/app/=http://127.0.0.1:9000'],
 }
 
 function oneOf<const Value extends string>(

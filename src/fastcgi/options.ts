@@ -5,16 +5,12 @@
  * `postern.yaml`. A setting must have a user today.
  */
 import {
+  type BackendTimeouts,
+  defaultBackendTimeouts,
   defaultProgramRoute,
   type ProgramRouteConfig,
-  type ProgramTimeouts,
 } from '../cgi/options.js'
 import type { Address } from '../upstream/address.js'
-
-/** Time limits on a program behind an address. 0: none. */
-export interface BackendTimeouts extends ProgramTimeouts {
-  readonly connectMs: number
-}
 
 /** Programs that run already, or workers of our own. */
 export type FastCgiBackend<Workers = unknown> =
@@ -45,9 +41,6 @@ export interface FastCgiRouteConfig<Workers = unknown> extends ProgramRouteConfi
   readonly trace: boolean
 }
 
-/** Requests at once behind an address of which nothing is known. */
-export const defaultCapacity = 8
-
 /** A fastcgi route with every default; path and backend are the caller's. */
 export const defaultFastCgiRoute: Omit<FastCgiRouteConfig, 'path' | 'backend'> = {
   ...defaultProgramRoute,
@@ -60,6 +53,6 @@ export const defaultFastCgiRoute: Omit<FastCgiRouteConfig, 'path' | 'backend'> =
   index: [],
   split: undefined,
   localRedirects: false,
-  timeouts: { connectMs: 5_000, ...defaultProgramRoute.timeouts },
+  timeouts: defaultBackendTimeouts,
   trace: false,
 }

@@ -33,6 +33,13 @@ export function parseAddress(value: unknown): ListenAddress | undefined {
   return address?.kind === 'tcp' && address.port === 0 ? undefined : address
 }
 
+/** An HTTP server: `http://host:port` (80 without a port), or the address of a gateway. */
+export function parseHttpAddress(value: unknown): ListenAddress | undefined {
+  if (typeof value !== 'string' || !value.startsWith('http://')) return parseAddress(value)
+  const authority = value.slice('http://'.length).replace(/\/$/, '')
+  return parseAddress(authority) ?? parseAddress(`${authority}:80`)
+}
+
 /** A host name or address without its brackets, or undefined when it is neither. */
 export function parseHost(text: string): string | undefined {
   const inside = bracketed.exec(text)?.[1] ?? text

@@ -10,11 +10,10 @@ import type { SettingPath } from './config-error.js'
 import { type ConfigSurroundings, readFolder } from './config-paths.js'
 import {
   type RouteDefaults,
+  readBackendTimeouts,
   readProgramRoute,
-  readProgramTimeouts,
 } from './config-program-route.js'
 import type { RawFastCgiRoute } from './config-schema-fastcgi.js'
-import type { RawBackendTimeouts } from './config-schema-route.js'
 import { readWorkers } from './config-workers.js'
 
 /**
@@ -81,13 +80,5 @@ function refuseWithoutFiles(
   }
   if (raw.role === 'filter') {
     document.fail([...place, 'role'], 'a filter needs files, and the route has no root', remedy)
-  }
-}
-
-/** Time limits on a program behind an address, with the defaults. */
-function readBackendTimeouts(raw: RawBackendTimeouts | undefined): BackendTimeouts {
-  return {
-    connectMs: raw?.connect ?? defaultFastCgiRoute.timeouts.connectMs,
-    ...readProgramTimeouts(raw),
   }
 }

@@ -5,7 +5,7 @@
  * knows a setting by name.
  */
 import { z } from 'zod'
-import { parseAddress, parseListen } from './address.js'
+import { parseAddress, parseHttpAddress, parseListen } from './address.js'
 import { showValue } from './config-error.js'
 import { nearMiss } from './near-miss.js'
 import { parseDuration, parseSize } from './units.js'
@@ -110,6 +110,13 @@ export const backendAddress = parsed(
   parseAddress,
   'an address',
   'unix:/run/app.sock, tcp:127.0.0.1:9000, or 127.0.0.1:9000',
+)
+
+/** Where an HTTP server listens. */
+export const httpAddress = parsed(
+  parseHttpAddress,
+  'an http URL without a path',
+  'http://127.0.0.1:9000 or unix:/run/app.sock',
 )
 
 export const folder = text('a folder', 'public')

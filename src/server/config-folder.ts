@@ -10,7 +10,11 @@ import {
   defaultCgiRoute,
   defaultConfig,
   defaultFastCgiRoute,
+  defaultProxyRoute,
+  defaultScgiRoute,
+  defaultUwsgiRoute,
   type ListenAddress,
+  type RouteConfig,
 } from './config.js'
 import { ConfigError } from './config-error.js'
 import { kindOfFile } from './config-paths.js'
@@ -23,21 +27,26 @@ export interface ConfigOverrides {
   readonly root?: string
   /** Folder of scripts for `/cgi-bin/`. */
   readonly cgiBin?: string
-  /** FastCGI applications that run already; each path once. */
-  readonly fastcgi?: readonly FastCgiOverride[]
+  /** Programs that answer a prefix; each path once. */
+  readonly mounts?: readonly MountOverride[]
   readonly dev?: boolean
   readonly processes?: number
   readonly access?: Config['log']['access']
   readonly level?: Config['log']['level']
 }
 
-/** `/app/=unix:/run/app.sock`. */
-export interface FastCgiOverride {
+/** `/app/=unix:/run/app.sock`, `/py/=app:application`. */
+export type MountOverride = {
   /** Begins and ends with `/`. */
   readonly path: string
-  /** The path of a socket may be relative to the working directory. */
-  readonly address: Address
-}
+} & (
+  | {
+      readonly kind: 'fastcgi' | 'scgi' | 'uwsgi' | 'proxy'
+      /** The path of a socket may be relative to the working directory. */
+      readonly address: Address
+    }
+  | { readonly kind: 'wsgi'; readonly application: string }
+)
 
 /**
  * What a folder serves by itself: `./public` or the folder, and `./cgi-bin` when it is there.
@@ -75,7 +84,7 @@ export function applyOverrides(config: Config, overrides: ConfigOverrides): Conf
     },
     dev: overrides.dev ?? config.dev,
   }
-  const withFlags = (overrides.fastcgi ?? []).reduce(withFastCgi, changed)
+  const withFlags = (overrides.mounts ?? []).reduce(withMount, changed)
   if (overrides.cgiBin === undefined) return withFlags
   return withCgiBin(withFlags, requireFolder(overrides.cgiBin, '--cgi-bin'))
 }
@@ -100,13 +109,34 @@ function withCgiBin(config: Config, target: string): Config {
   return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
 }
 
-/** The application at this address answers the path, with the other settings of that route if there is one. */
-function withFastCgi(config: Config, { path, address }: FastCgiOverride): Config {
-  const existing = config.routes.find(route => route.path === path)
-  const settings = existing?.kind === 'fastcgi' ? existing : defaultFastCgiRoute
-  const backend = { kind: 'addresses', addresses: [absoluteAddress(address)] } as const
-  const route = { ...settings, path, backend }
+/** The program answers the path, with the other settings of that route if there is one of its kind. */
+function withMount(config: Config, mount: MountOverride): Config {
+  const existing = config.routes.find(route => route.path === mount.path)
+  const route = routeOf(mount, existing)
   return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
+}
+
+function routeOf(mount: MountOverride, existing: RouteConfig | undefined): RouteConfig {
+  const { kind, path } = mount
+  if (kind === 'wsgi') {
+    const problem = 'this version of Postern does not run wsgi routes yet'
+    throw new ConfigError({ flag: '--wsgi' }, problem, 'leave it out')
+  }
+  const addresses = [absoluteAddress(mount.address)]
+  switch (kind) {
+    case 'fastcgi': {
+      const settings = existing?.kind === kind ? existing : defaultFastCgiRoute
+      return { ...settings, path, backend: { kind: 'addresses', addresses } }
+    }
+    case 'scgi':
+      return { ...(existing?.kind === kind ? existing : defaultScgiRoute), path, addresses }
+    case 'uwsgi':
+      return { ...(existing?.kind === kind ? existing : defaultUwsgiRoute), path, addresses }
+    case 'proxy':
+      return { ...(existing?.kind === kind ? existing : defaultProxyRoute), path, addresses }
+    default:
+      return kind satisfies never
+  }
 }
 
 /** A socket on the command line is where the shell is. */

@@ -5,6 +5,8 @@
  * A setting of one kind of route does not belong here.
  */
 import {
+  type BackendTimeouts,
+  defaultBackendTimeouts,
   defaultCgiRoute,
   type EnvConfig,
   type ProgramRouteConfig,
@@ -15,7 +17,12 @@ import { readAddress } from './config-addresses.js'
 import { readEnv } from './config-env.js'
 import type { SettingPath } from './config-error.js'
 import { type ConfigSurroundings, readFolder } from './config-paths.js'
-import type { RawAnyRoute, RawProgramTimeouts, RawRouteLimits } from './config-schema-route.js'
+import type {
+  RawAnyRoute,
+  RawBackendTimeouts,
+  RawProgramTimeouts,
+  RawRouteLimits,
+} from './config-schema-route.js'
 
 /** What the top of the file gives every route. */
 export interface RouteDefaults {
@@ -25,6 +32,7 @@ export interface RouteDefaults {
 
 /**
  * The settings that all kinds share, but for the times.
+ * @param standard defaults of the kind
  * @throws ConfigError for the first one that is wrong
  */
 export function readProgramRoute(
@@ -33,8 +41,8 @@ export function readProgramRoute(
   path: string,
   raw: RawAnyRoute,
   defaults: RouteDefaults,
+  standard: Omit<ProgramRouteConfig, 'path'> = defaultCgiRoute,
 ): Omit<ProgramRouteConfig, 'timeouts'> {
-  const standard = defaultCgiRoute
   return {
     path,
     env: readEnv(surroundings.document, [...place, 'env'], raw.env, defaults.env),
@@ -56,6 +64,14 @@ export function readProgramRoute(
       raw.authorize === undefined
         ? standard.authorize
         : readAddress(surroundings, [...place, 'authorize'], raw.authorize),
+  }
+}
+
+/** Time limits on a program behind an address, with the defaults. */
+export function readBackendTimeouts(raw: RawBackendTimeouts | undefined): BackendTimeouts {
+  return {
+    connectMs: raw?.connect ?? defaultBackendTimeouts.connectMs,
+    ...readProgramTimeouts(raw),
   }
 }
 

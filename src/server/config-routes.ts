@@ -1,9 +1,9 @@
 /**
  * `routes` of a configuration: which kind each is, its shape, and the complete route with every default.
  *
- * Kinds that have a shape but no gateway yet are checked and then refused by name, so that a file
- * written for a later version says what it is waiting for. A kind that is built gets its own builder here.
+ * Each kind is read by a file of its own; what cgi routes have is here.
  */
+import type { z } from 'zod'
 import { type CgiRouteConfig, defaultCgiRoute, type RouteConfig } from './config.js'
 import { check } from './config-check.js'
 import type { ConfigDocument } from './config-document.js'
@@ -20,6 +20,7 @@ import {
   readProgramRoute,
   readProgramTimeouts,
 } from './config-program-route.js'
+import { readProxyRoute } from './config-proxy.js'
 import {
   type RawCgiRoute,
   type RouteKind,
@@ -27,10 +28,13 @@ import {
   routeKinds,
   routeSchemas,
 } from './config-schema.js'
+import { readScgiRoute, readUwsgiRoute } from './config-sockets.js'
+import { readWsgiRoute } from './config-wsgi.js'
 import { nearMiss } from './near-miss.js'
 import { faultOfRoutePath, withTrailingSlash } from './route-path.js'
 
 type RawRoute = Readonly<Record<string, unknown>>
+type ShapedRoute = z.output<(typeof routeSchemas)[RouteKind]>
 
 /**
  * The routes, complete.
@@ -56,12 +60,24 @@ export function readRoutes(
         'remove one of the two, or give it another path',
       )
     }
-    if ('cgi' in shaped) routes.push(readCgiRoute(surroundings, place, path, shaped, defaults))
-    else if ('fastcgi' in shaped) {
-      routes.push(readFastCgiRoute(surroundings, place, path, shaped, defaults))
-    } else refuseUnbuilt(document, [...place, kind], `${kind} routes`)
+    routes.push(readRoute(surroundings, place, path, shaped, defaults))
   }
   return routes
+}
+
+function readRoute(
+  surroundings: ConfigSurroundings,
+  place: SettingPath,
+  path: string,
+  raw: ShapedRoute,
+  defaults: RouteDefaults,
+): RouteConfig {
+  if ('cgi' in raw) return readCgiRoute(surroundings, place, path, raw, defaults)
+  if ('fastcgi' in raw) return readFastCgiRoute(surroundings, place, path, raw, defaults)
+  if ('scgi' in raw) return readScgiRoute(surroundings, place, path, raw, defaults)
+  if ('uwsgi' in raw) return readUwsgiRoute(surroundings, place, path, raw, defaults)
+  if ('wsgi' in raw) return readWsgiRoute(surroundings, place, path, raw, defaults)
+  return readProxyRoute(surroundings, place, path, raw, defaults)
 }
 
 /** The one key that says what answers below this path. */

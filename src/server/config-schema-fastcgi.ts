@@ -46,29 +46,34 @@ const workerCount = z.union(
   expected('a number of workers, or a map with min and max', '4'),
 )
 
+/** Workers of ours on any kind of route: how many, and when one is replaced. */
+export const workerKeys = {
+  workers: workerCount.optional(),
+  recycle: map(
+    {
+      requests: whole(0, Number.MAX_SAFE_INTEGER, 10_000).optional(),
+      age: duration.optional(),
+      memory: size.optional(),
+    },
+    '{ requests: 10000 }',
+  ).optional(),
+  ready: someTime.optional(),
+  stuck: map(
+    {
+      signal: choice([
+        ...(['SIGUSR1', 'SIGUSR2', 'SIGQUIT', 'SIGABRT', 'SIGINT', 'SIGHUP', 'SIGTERM'] as const),
+      ]),
+      dump: duration.optional(),
+    },
+    '{ signal: SIGUSR1, dump: 500ms }',
+  ).optional(),
+}
+
 const workers = map(
   {
     command: fullList(text('a word', './worker.fcgi'), 'a list of words', '[./worker.fcgi]'),
-    workers: workerCount.optional(),
     directory: folder.optional(),
-    recycle: map(
-      {
-        requests: whole(0, Number.MAX_SAFE_INTEGER, 10_000).optional(),
-        age: duration.optional(),
-        memory: size.optional(),
-      },
-      '{ requests: 10000 }',
-    ).optional(),
-    ready: someTime.optional(),
-    stuck: map(
-      {
-        signal: choice([
-          ...(['SIGUSR1', 'SIGUSR2', 'SIGQUIT', 'SIGABRT', 'SIGINT', 'SIGHUP', 'SIGTERM'] as const),
-        ]),
-        dump: duration.optional(),
-      },
-      '{ signal: SIGUSR1, dump: 500ms }',
-    ).optional(),
+    ...workerKeys,
   },
   '{ command: [./worker.fcgi], workers: 4 }',
 )

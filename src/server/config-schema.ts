@@ -14,6 +14,7 @@ import {
   fileNames,
   folder,
   fullList,
+  httpAddress,
   list,
   listenAddress,
   map,
@@ -22,7 +23,7 @@ import {
   text,
   whole,
 } from './config-fields.js'
-import { fastCgiRoute } from './config-schema-fastcgi.js'
+import { fastCgiRoute, workerKeys } from './config-schema-fastcgi.js'
 import {
   anyRoute,
   backendAddresses,
@@ -112,8 +113,19 @@ export const routeSchemas = {
     '{ path: /cgi-bin/, cgi: cgi-bin/ }',
   ),
   fastcgi: fastCgiRoute,
-  scgi: map({ scgi: addresses, ...backendRoute }, '{ path: /s/, scgi: 127.0.0.1:4000 }'),
-  uwsgi: map({ uwsgi: addresses, ...backendRoute }, '{ path: /u/, uwsgi: unix:/run/uwsgi.sock }'),
+  scgi: map(
+    { scgi: addresses, ...backendRoute, localRedirects: switched.optional() },
+    '{ path: /s/, scgi: 127.0.0.1:4000 }',
+  ),
+  uwsgi: map(
+    {
+      uwsgi: addresses,
+      ...backendRoute,
+      localRedirects: switched.optional(),
+      modifier1: whole(0, 255, 0).optional(),
+    },
+    '{ path: /u/, uwsgi: unix:/run/uwsgi.sock }',
+  ),
   wsgi: map(
     {
       wsgi: z
@@ -123,17 +135,30 @@ export const routeSchemas = {
       timeouts: backendTimeouts.optional(),
       directory: folder.optional(),
       python: text('a program', 'python3').optional(),
-      workers: whole(1, 1024, 2).optional(),
+      mode: choice(['workers', 'cgi', 'warm']).optional(),
+      threads: whole(1, 1024, 4).optional(),
+      ...workerKeys,
     },
     '{ path: /py/, wsgi: "app:application" }',
   ),
   proxy: map(
     {
-      proxy: z
-        .string(expected('an http URL', 'http://127.0.0.1:9000'))
-        .regex(/^http:\/\/[^/?#\s]+\/?$/, expected('an http URL', 'http://127.0.0.1:9000')),
+      proxy: z.union(
+        [
+          httpAddress,
+          fullList(httpAddress, 'an http URL or a list of them', 'http://127.0.0.1:9000'),
+        ],
+        expected('an http URL or a list of them', 'http://127.0.0.1:9000'),
+      ),
       ...backendRoute,
       stripPrefix: switched.optional(),
+      host: choice(['preserve', 'upstream']).optional(),
+      trusted: list(
+        text('an address', '10.0.0.0/8'),
+        'a list of addresses',
+        '[127.0.0.1]',
+      ).optional(),
+      forwarded: switched.optional(),
     },
     '{ path: /api/, proxy: http://127.0.0.1:9000 }',
   ),
@@ -150,3 +175,7 @@ export const routeKeys: readonly string[] = [
 
 export type RawConfig = z.output<typeof configSchema>
 export type RawCgiRoute = z.output<typeof routeSchemas.cgi>
+export type RawScgiRoute = z.output<typeof routeSchemas.scgi>
+export type RawUwsgiRoute = z.output<typeof routeSchemas.uwsgi>
+export type RawWsgiRoute = z.output<typeof routeSchemas.wsgi>
+export type RawProxyRoute = z.output<typeof routeSchemas.proxy>

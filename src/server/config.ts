@@ -8,10 +8,18 @@
 
 import type { CgiRouteConfig } from '../cgi/options.js'
 import type { FastCgiRouteConfig } from '../fastcgi/options.js'
+import type { ProxyRouteConfig } from '../proxy/options.js'
+import type { ScgiRouteConfig } from '../scgi/options.js'
+import type { UwsgiRouteConfig } from '../uwsgi/options.js'
 import type { WorkersConfig } from '../worker/options.js'
+import type { WsgiRouteConfig } from '../wsgi/options.js'
 
 export {
+  type AddressRouteConfig,
+  type BackendTimeouts,
   type CgiRouteConfig,
+  defaultBackendTimeouts,
+  defaultCapacity,
   defaultCgiRoute,
   defaultRouteLimits,
   type EnvConfig,
@@ -20,12 +28,12 @@ export {
   type QueueConfig,
   type RouteLimits,
 } from '../cgi/options.js'
-export {
-  type BackendTimeouts,
-  defaultCapacity,
-  defaultFastCgiRoute,
-} from '../fastcgi/options.js'
+export { defaultFastCgiRoute } from '../fastcgi/options.js'
+export { defaultProxyRoute, type ProxyRouteConfig } from '../proxy/options.js'
+export { defaultScgiRoute, type ScgiRouteConfig } from '../scgi/options.js'
+export { defaultUwsgiRoute, type UwsgiRouteConfig } from '../uwsgi/options.js'
 export { defaultWorkers, type WorkersConfig } from '../worker/options.js'
+export { defaultWsgiRoute, type WsgiRouteConfig } from '../wsgi/options.js'
 
 /** Workers of ours behind a fastcgi route, or programs that somebody else runs. */
 export type FastCgiRoute = FastCgiRouteConfig<WorkersConfig>
@@ -58,8 +66,14 @@ export interface ClientTimeouts {
   readonly drainMs: number
 }
 
-/** A union on `kind`; other kinds join with their gateways. */
-export type RouteConfig = CgiRouteConfig | FastCgiRoute
+/** A union on `kind`. */
+export type RouteConfig =
+  | CgiRouteConfig
+  | FastCgiRoute
+  | ScgiRouteConfig
+  | UwsgiRouteConfig
+  | WsgiRouteConfig
+  | ProxyRouteConfig
 
 export interface Config {
   readonly listen: readonly ListenAddress[]

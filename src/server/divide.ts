@@ -4,7 +4,13 @@
  * Each gets its part of what is counted (programs at once, workers, requests at an address, requests that
  * wait), so that the sum is what the configuration says and not a multiple of it. Pure.
  */
-import { type Config, defaultCapacity, type FastCgiRoute, type RouteConfig } from './config.js'
+import {
+  type Config,
+  defaultCapacity,
+  type FastCgiRoute,
+  type RouteConfig,
+  type WorkersConfig,
+} from './config.js'
 
 /**
  * The part of process `index` (0 to `parts` - 1). A count below `parts` is rounded up to 1 for each: a
@@ -27,6 +33,12 @@ function divideRoute(route: RouteConfig, part: Share): RouteConfig {
       return { ...route, queue, processes: part(route.processes) }
     case 'fastcgi':
       return { ...route, queue, ...divideBackend(route, part) }
+    case 'scgi':
+    case 'uwsgi':
+    case 'proxy':
+      return { ...route, queue, capacity: part(route.capacity) }
+    case 'wsgi':
+      return { ...route, queue, workers: divideWorkers(route.workers, part) }
     default:
       return route satisfies never
   }
@@ -42,10 +54,12 @@ function divideBackend(
     if (capacity === undefined && probe) return { backend, capacity }
     return { backend, capacity: part(capacity ?? defaultCapacity) }
   }
-  const { count } = backend.workers
-  const { min, max, spare, idleMs } = count
-  const divided = { min: part(min), max: part(max), spare: part(spare), idleMs }
-  return { capacity, backend: { ...backend, workers: { ...backend.workers, count: divided } } }
+  return { capacity, backend: { ...backend, workers: divideWorkers(backend.workers, part) } }
+}
+
+function divideWorkers(workers: WorkersConfig, part: Share): WorkersConfig {
+  const { min, max, spare, idleMs } = workers.count
+  return { ...workers, count: { min: part(min), max: part(max), spare: part(spare), idleMs } }
 }
 
 /** The first processes take one more when the total does not divide. */

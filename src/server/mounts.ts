@@ -97,6 +97,22 @@ function createGateway(
       return import('./fastcgi-mount.js').then(({ createFastCgiMount }) =>
         createFastCgiMount(route, config, dependencies),
       )
+    case 'scgi':
+      return import('./scgi-mount.js').then(({ createScgiMount }) =>
+        createScgiMount(route, config, dependencies),
+      )
+    case 'uwsgi':
+      return import('./uwsgi-mount.js').then(({ createUwsgiMount }) =>
+        createUwsgiMount(route, config, dependencies),
+      )
+    case 'wsgi':
+      return import('./wsgi-mount.js').then(({ createWsgiMount }) =>
+        createWsgiMount(route, config, dependencies),
+      )
+    case 'proxy':
+      return import('./proxy-mount.js').then(({ createProxyMount }) =>
+        createProxyMount(route, config, dependencies),
+      )
     default:
       return route satisfies never
   }
@@ -138,6 +154,7 @@ export function createFiles(config: Config): StaticFiles | undefined {
 
 /** L-12: what a route runs by its suffix is never sent, under whatever URL. */
 function sourcesOf(route: RouteConfig) {
+  if (route.kind === 'wsgi') return [{ directory: route.directory, suffix: '.py' }]
   if (route.kind !== 'fastcgi' || route.root === undefined || route.split === undefined) return []
   return [{ directory: route.root, suffix: route.split }]
 }

@@ -21,9 +21,9 @@ t.test('what is read', async t => {
       {
         ...nothing,
         overrides: {
-          fastcgi: [
-            { path: '/app/', address: { kind: 'unix', path: 'run/a=b.sock' } },
-            { path: '/b/c/', address: { kind: 'tcp', host: '::1', port: 9000 } },
+          mounts: [
+            { kind: 'fastcgi', path: '/app/', address: { kind: 'unix', path: 'run/a=b.sock' } },
+            { kind: 'fastcgi', path: '/b/c/', address: { kind: 'tcp', host: '::1', port: 9000 } },
           ],
         },
       },
@@ -71,7 +71,6 @@ const mountMistakes = [
 ] as const
 
 t.test('what is refused', async t => {
-  const notBuilt = 'leave it out, or run the program as CGI with --cgi-bin'
   for (const [words, message] of [
     [['--prot', '1'], '--prot: unknown flag; did you mean --port?'],
     [['--log-acces=json'], '--log-acces: unknown flag; did you mean --log-access?'],
@@ -127,13 +126,18 @@ t.test('what is refused', async t => {
       'run: the command run is not built yet; postern serve is; for a folder of this name write ./run',
     ],
     ...mountMistakes,
-    ...['scgi', 'uwsgi', 'proxy', 'wsgi'].map(
-      kind =>
-        [
-          [`--${kind}`, '/x/=127.0.0.1:1'],
-          `--${kind}: this version of Postern does not run ${kind} routes yet; ${notBuilt}`,
-        ] as const,
-    ),
+    [
+      ['--proxy', '/x/=ftp://a'],
+      '--proxy: expected /prefix/=URL, got "/x/=ftp://a"; write for example --proxy /app/=http://127.0.0.1:9000',
+    ],
+    [
+      ['--wsgi', '/x/=app'],
+      '--wsgi: expected /prefix/=module:callable, got "/x/=app"; write for example --wsgi /app/=app:application',
+    ],
+    [
+      ['--scgi', '/x/=h:1', '--uwsgi', '/x/=h:1'],
+      '--uwsgi: /x/ is there twice; remove one of the two',
+    ],
   ] as const) {
     t.throws(() => readFlags(words, '1.2.3'), { name: 'ConfigError', message }, words.join(' '))
   }

@@ -48,8 +48,8 @@ t.test('flags and words', async t => {
   await refuses(
     t,
     path,
-    ['--scgi', '/s/=h:1'],
-    'postern: --scgi: this version of Postern does not run scgi routes yet; leave it out, or run the program as CGI with --cgi-bin',
+    ['--scgi', '/s/=h'],
+    'postern: --scgi: expected /prefix/=ADDRESS, got "/s/=h"; write for example --scgi /app/=unix:/run/app.sock or --scgi /app/=127.0.0.1:4000',
   )
   await refuses(
     t,
@@ -90,12 +90,12 @@ t.test('mistakes in the configuration name file, line and column', async t => {
     words,
     `postern: c.yaml:3:10: routes[0].cgi: there is no folder or program ${root.cgi}/nowhere; create it, or correct the path`,
   )
-  write('routes:\n  - path: /a/\n    scgi: unix:/run/x\n')
+  write('routes:\n  - path: /a/\n    scgi: /run/x\n')
   await refuses(
     t,
     root.cgi,
     words,
-    'postern: c.yaml:3:5: routes[0].scgi: this version of Postern does not run scgi routes yet; remove it, or use cgi or fastcgi',
+    'postern: c.yaml:3:11: routes[0].scgi: expected an address, got "/run/x"; write for example unix:/run/app.sock, tcp:127.0.0.1:9000, or 127.0.0.1:9000',
   )
   write('routes:\n  - path: /a/\n    fastcgi:\n      command: [./nowhere]\n')
   await refuses(

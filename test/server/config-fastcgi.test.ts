@@ -322,7 +322,7 @@ refuses('the command of workers is there and can be run', [
   ],
   [
     withWorkers('address: unix:/x'),
-    'postern.yaml:1:52: routes[0].fastcgi.address: unknown key; the keys here are command, workers, directory, recycle, ready, stuck',
+    'postern.yaml:1:52: routes[0].fastcgi.address: unknown key; the keys here are command, directory, workers, recycle, ready, stuck',
   ],
 ])
 

@@ -8,6 +8,9 @@ import {
   defaultCgiRoute,
   defaultConfig,
   defaultFastCgiRoute,
+  defaultProxyRoute,
+  defaultScgiRoute,
+  defaultUwsgiRoute,
   type FastCgiRoute,
 } from '../../src/server/config.js'
 import { applyOverrides, configForFolder } from '../../src/server/config-folder.js'
@@ -119,9 +122,12 @@ t.test(
     const config = { ...defaultConfig, routes: [route, { ...defaultCgiRoute, ...place }] }
     const address = { kind: 'tcp', host: 'h', port: 1 } as const
     const { routes } = applyOverrides(config, {
-      fastcgi: [
-        { path: '/app/', address: { kind: 'unix', path: 'new' } },
-        { path: '/x/', address },
+      mounts: [
+        { kind: 'fastcgi', path: '/app/', address: { kind: 'unix', path: 'new' } },
+        { kind: 'fastcgi', path: '/x/', address },
+        { kind: 'scgi', path: '/s/', address },
+        { kind: 'uwsgi', path: '/u/', address },
+        { kind: 'proxy', path: '/h/', address },
       ],
     })
     t.same(routes, [
@@ -130,6 +136,9 @@ t.test(
         backend: { kind: 'addresses', addresses: [{ kind: 'unix', path: resolve('new') }] },
       },
       { ...defaultFastCgiRoute, path: '/x/', backend: { kind: 'addresses', addresses: [address] } },
+      { ...defaultScgiRoute, path: '/s/', addresses: [address] },
+      { ...defaultUwsgiRoute, path: '/u/', addresses: [address] },
+      { ...defaultProxyRoute, path: '/h/', addresses: [address] },
     ])
   },
 )

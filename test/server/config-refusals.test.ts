@@ -292,20 +292,22 @@ const notYet = (place: string, what: string): string =>
   `postern.yaml:${place}: this version of Postern does not run ${what} yet; remove it, or use cgi or fastcgi`
 
 refuses('kinds that have a shape and no gateway yet are named', [
-  ['routes: [{ path: /a, scgi: 127.0.0.1:4000 }]', notYet('1:22: routes[0].scgi', 'scgi routes')],
   [
-    'routes: [{ path: /a, uwsgi: "unix:/run/u.sock" }]',
-    notYet('1:22: routes[0].uwsgi', 'uwsgi routes'),
-  ],
-  [
-    'routes: [{ path: /a, wsgi: "app:application", directory: ./app, python: python3, workers: 2 }]',
-    notYet('1:22: routes[0].wsgi', 'wsgi routes'),
-  ],
-  [
-    'routes: [{ path: /a, proxy: http://127.0.0.1:9000, stripPrefix: true }]',
-    notYet('1:22: routes[0].proxy', 'proxy routes'),
+    'routes: [{ path: /a, wsgi: "app:application", python: /bin/sh, workers: 2 }]',
+    'postern.yaml:1:22: routes[0].wsgi: this version of Postern does not run wsgi routes yet; remove it',
   ],
   [withRoute('warm: true'), notYet('1:42: routes[0].warm', 'warm cgi routes')],
+])
+
+refuses('H-3 a body without a length cannot be streamed where its length comes first', [
+  [
+    'routes: [{ path: /a, scgi: "h:1", requestBody: stream }]',
+    'postern.yaml:1:48: routes[0].requestBody: SCGI tells the length of a body before it, so a body without one cannot be streamed; remove it: bodies with a length are streamed anyway',
+  ],
+  [
+    'routes: [{ path: /a, uwsgi: "h:1", requestBody: stream }]',
+    'postern.yaml:1:49: routes[0].requestBody: uwsgi tells the length of a body before it, so a body without one cannot be streamed; remove it: bodies with a length are streamed anyway',
+  ],
 ])
 
 refuses('their shape is checked first', [
@@ -327,7 +329,7 @@ refuses('their shape is checked first', [
   ],
   [
     'routes: [{ path: /a, proxy: ftp://x }]',
-    'postern.yaml:1:29: routes[0].proxy: expected an http URL, got "ftp://x"; write for example http://127.0.0.1:9000',
+    'postern.yaml:1:29: routes[0].proxy: expected an http URL without a path, got "ftp://x"; write for example http://127.0.0.1:9000 or unix:/run/app.sock',
   ],
   [
     'routes: [{ path: /a, scgi: "h:1", capcity: 3 }]',

@@ -1,0 +1,18 @@
+/**
+ * A proxy route put together.
+ *
+ * Loaded only when a configuration has such a route: the start of a server without stays as short as it was.
+ */
+import { GatewayError } from '../errors.js'
+import type { Gateway } from '../gateway.js'
+import type { Config, ProxyRouteConfig } from './config.js'
+import type { MountDependencies, WorkerGroup } from './mounts.js'
+
+/** The gateway of a route; nothing is started yet. */
+export function createProxyMount(
+  route: ProxyRouteConfig,
+  _config: Config,
+  _dependencies: MountDependencies,
+): { readonly gateway: Gateway; readonly workers?: WorkerGroup } {
+  throw new GatewayError('INTERNAL', `proxy routes are being built: ${route.path}`)
+}
