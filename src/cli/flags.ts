@@ -14,6 +14,7 @@ import { faultOfRoutePath, withTrailingSlash } from '../server/route-path.js'
 import {
   plainParsing,
   read,
+  unexpected,
   unknownFlag,
   unknownName,
   type Values,
@@ -69,6 +70,7 @@ const options = {
  */
 export function readFlags(words: readonly string[], version: string): ServeFlags | undefined {
   refuseUnbuiltCommand(words[0])
+  refuseValueOfSwitch(words)
   const values: Values<Name> = yargs([...words])
     .scriptName('postern')
     .locale('en')
@@ -141,6 +143,13 @@ function refuseUnbuiltCommand(word: string | undefined): void {
     `the command ${word} is not built yet`,
     `postern serve is; for a folder of this name write ./${word}`,
   )
+}
+
+/** yargs takes every other value for false. */
+function refuseValueOfSwitch(words: readonly string[]): void {
+  const word = words.find(each => /^--dev=(?!true$|false$)/.test(each))
+  if (word === undefined) return
+  throw unexpected('--dev', 'true or false', word.slice('--dev='.length), '--dev')
 }
 
 /** The one folder that may be named. */

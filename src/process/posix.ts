@@ -132,14 +132,20 @@ function startProcess(
       const file = slot.string(spec.file)
       const argv = slot.vector(spec.argv)
       const env = slot.vector(spec.env)
-      libc.posixSpawnAsync(pid, file, list, attributes, argv, env, (error, errno) => {
+      const settle = (error: unknown, errno: number): void => {
         release()
         const started = pid[0] ?? 0
         slots.give(slot)
         if (error !== null) reject(error)
         else if (errno !== 0) reject(new SpawnError(errnoName(errno), spec.file))
         else resolve(started)
-      })
+      }
+      try {
+        libc.posixSpawnAsync(pid, file, list, attributes, argv, env, settle)
+      } catch (error) {
+        // Its queue is full of other users' calls: nothing was started.
+        settle(error, 0)
+      }
     })
   })
 }

@@ -15,6 +15,8 @@ t.test('what is read', async t => {
     [['-c', 'a b.yaml'], { ...nothing, config: 'a b.yaml' }],
     [['--config', '2024'], { ...nothing, config: '2024' }],
     [['--root', 'r', '--cgi-bin', 'c'], { ...nothing, overrides: { root: 'r', cgiBin: 'c' } }],
+    [['--dev=true'], { ...nothing, overrides: { dev: true } }],
+    [['--dev=false'], { ...nothing, overrides: { dev: false } }],
     [['--dev', '.'], { ...nothing, directory: '.', overrides: { dev: true } }],
     [
       ['--fastcgi', '/app=unix:run/a=b.sock', '--fastcgi=/b/c/=tcp:[::1]:9000'],
@@ -74,6 +76,7 @@ t.test('what is refused', async t => {
   for (const [words, message] of [
     [['--prot', '1'], '--prot: unknown flag; did you mean --port?'],
     [['--log-acces=json'], '--log-acces: unknown flag; did you mean --log-access?'],
+    [['--dev=xx'], '--dev: expected true or false, got "xx"; write for example --dev'],
     [['-x'], '-x: unknown flag; see postern --help'],
     [['serve', '--nonsense'], '--nonsense: unknown flag; see postern --help'],
     [['.', '--nonsense'], '--nonsense: unknown flag; see postern --help'],
