@@ -3,7 +3,13 @@
  */
 export type { RequestHandler } from './app/answer.js'
 export { variablesOf } from './app/incoming.js'
-export { createServer, type FastCgiServer, type FastCgiServerOptions } from './app/server.js'
+export {
+  createServer,
+  type FastCgiServer,
+  type FastCgiServerOptions,
+  type ScgiServerOptions,
+} from './app/server.js'
+export type { ListenTarget } from './cgi/app-listener.js'
 export {
   type ClientAnswer,
   type ClientEnd,
@@ -13,7 +19,6 @@ export {
 export type { Role } from './fastcgi/record.js'
 export {
   createResponder,
-  type ListenTarget,
   type Responder,
   type ResponderHandler,
 } from './fastcgi/responder.js'

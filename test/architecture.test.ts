@@ -65,7 +65,10 @@ const table: readonly Row[] = [
   },
   { room: 'bench/', may: ['bench/', 'server/config.ts', ...ground] },
   { room: 'index.ts', may: ['server/', 'cgi/', 'static/', 'process/', ...ground] },
-  { room: 'fastcgi.ts', may: ['app/', 'fastcgi/', 'scgi/', 'upstream/address.ts', ...ground] },
+  {
+    room: 'fastcgi.ts',
+    may: ['app/', 'fastcgi/', 'scgi/', 'cgi/app-listener.ts', 'upstream/address.ts', ...ground],
+  },
   {
     room: 'cli/',
     may: [
@@ -102,7 +105,7 @@ const doors: readonly Door[] = [
   {
     thing: 'createServer',
     used: /\bcreateServer\b/,
-    only: ['server/listener.ts', 'fastcgi/responder.ts', 'app/server.ts', 'fastcgi.ts'],
+    only: ['server/listener.ts', 'cgi/app-listener.ts', 'app/server.ts', 'fastcgi.ts'],
   },
   { thing: 'console', used: /\bconsole\s*[.[]/, only: ['cli/'] },
   {

@@ -5,7 +5,7 @@
  * server's log, and nothing else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Channel } from './channel.js'
+import type { Channel } from '../cgi/channel.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing } from './outgoing.js'
 import { RequestSocket } from './request-socket.js'

@@ -6,10 +6,9 @@
  * taken holds the writer back.
  */
 import type { Readable, Writable } from 'node:stream'
-import { brokenOff, type Gate, Inlet } from '../fastcgi/responder-inlet.js'
-import type { RequestOwner } from '../fastcgi/responder-request.js'
+import type { Channel, RequestOwner } from '../cgi/channel.js'
+import { brokenOff, type Gate, Inlet } from '../cgi/inlet.js'
 import type { ByteString } from '../gateway.js'
-import type { Channel } from './channel.js'
 
 export interface CgiProcess {
   readonly variables: ReadonlyMap<ByteString, ByteString>

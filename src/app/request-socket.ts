@@ -7,10 +7,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
-import { brokenOff, type InletReader } from '../fastcgi/responder-inlet.js'
-import type { RequestOwner } from '../fastcgi/responder-request.js'
+import type { Channel, RequestOwner } from '../cgi/channel.js'
+import { brokenOff, type InletReader } from '../cgi/inlet.js'
 import type { ByteString } from '../gateway.js'
-import type { Channel } from './channel.js'
 
 export class RequestSocket extends Duplex implements RequestOwner, InletReader {
   readonly #channel: Channel

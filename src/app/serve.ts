@@ -2,19 +2,19 @@
  * How this process was started, and how it ends: the one place of the library that looks at descriptor 0,
  * the environment and signals.
  *
- * A web server that spawns a FastCGI application gives it the listening socket as descriptor 0 (FastCGI
- * §2.2); one that runs a CGI program sets GATEWAY_INTERFACE and REQUEST_METHOD (RFC 3875 §4.1).
+ * A web server that spawns an application gives it the listening socket as descriptor 0 (FastCGI §2.2, and
+ * SCGI as lighttpd does it); one that runs a CGI program sets GATEWAY_INTERFACE and REQUEST_METHOD (RFC 3875 §4.1).
  */
 import { fstatSync, writeSync } from 'node:fs'
 import { fromText } from '../byte-string.js'
 import type { ByteString } from '../gateway.js'
 
 /** By what kind of web server; undefined: by somebody else. */
-export type Start = 'fastcgi' | 'cgi' | undefined
+export type Start = 'socket' | 'cgi' | undefined
 
 /** Looks at descriptor 0 and the environment. */
 export function howStarted(): Start {
-  if (listensOnStdin()) return 'fastcgi'
+  if (listensOnStdin()) return 'socket'
   const { GATEWAY_INTERFACE, REQUEST_METHOD } = process.env
   return GATEWAY_INTERFACE !== undefined && REQUEST_METHOD !== undefined ? 'cgi' : undefined
 }

@@ -4,6 +4,7 @@
  * Every number here bounds something a web server, or the client behind it, could lengthen. Sizes end in
  * `Bytes`. A setting must have a user today.
  */
+import { logToStderr, refuseLimits } from '../cgi/app-listener.js'
 import type { Role } from './record.js'
 
 export interface ResponderLimits {
@@ -47,28 +48,9 @@ export function responderSettings(options: ResponderOptions): ResponderSettings 
   const { maxConnections = 1024, maxRequests = 1024, multiplex = true } = options
   const { maxParamsBytes = MiB, maxBufferedBytes = MiB, roles = ['responder'] } = options
   const { webServerAddresses, log = logToStderr } = options
-  for (const [name, value] of Object.entries({
-    maxConnections,
-    maxRequests,
-    maxParamsBytes,
-    maxBufferedBytes,
-  })) {
-    if (Number.isSafeInteger(value) && value > 0) continue
-    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${String(value)}`)
-  }
+  refuseLimits({ maxConnections, maxRequests, maxParamsBytes, maxBufferedBytes })
   return {
     ...{ maxConnections, maxRequests, multiplex, maxParamsBytes, maxBufferedBytes, roles, log },
-    webServerAddresses: webServerAddresses?.map(plainAddress),
+    webServerAddresses,
   }
-}
-
-/** An IPv4 address in IPv6 form (a dual-stack socket tells it so) as IPv4. */
-export function plainAddress(address: string): string {
-  const prefix = '::ffff:'
-  const mapped = address.toLowerCase().startsWith(prefix) && address.includes('.')
-  return mapped ? address.slice(prefix.length) : address.trim()
-}
-
-function logToStderr(line: string): void {
-  process.stderr.write(`${line}\n`)
 }

@@ -4,23 +4,14 @@
  * It knows neither sockets nor HTTP: what it sends goes through the connection's output, and whoever
  * answers it is its owner. Bounded by the limits on PARAMS and on what is held of each stream.
  */
+import type { RequestOwner } from '../cgi/channel.js'
+import { brokenOff, type Gate, Inlet } from '../cgi/inlet.js'
 import type { ByteString } from '../gateway.js'
 import { PairReader } from './name-value.js'
 import type { Role } from './record.js'
-import { brokenOff, type Gate, Inlet } from './responder-inlet.js'
 import type { ResponderLimits } from './responder-options.js'
 import type { OutputSource, ResponderOutput } from './responder-output.js'
 import { PendingRecords } from './responder-records.js'
-
-/** Who answers the request. */
-export interface RequestOwner {
-  /** What was given is about to be sent: the moment to say that it was the last. */
-  beforeSending(): void
-  /** What was given has been taken: more may be given. */
-  taken(): void
-  /** The web server has given the request up, or is gone; called once, before the end only. */
-  abandoned(error: Error): void
-}
 
 /** What the connection is told. */
 export interface RequestHome extends Gate {

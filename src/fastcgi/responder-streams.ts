@@ -5,10 +5,11 @@
  * the system has taken it.
  */
 import { type Readable, Writable } from 'node:stream'
+import type { RequestOwner } from '../cgi/channel.js'
+import { brokenOff } from '../cgi/inlet.js'
 import type { ByteString } from '../gateway.js'
 import type { Role } from './record.js'
-import { brokenOff } from './responder-inlet.js'
-import type { RequestOwner, ResponderRequest } from './responder-request.js'
+import type { ResponderRequest } from './responder-request.js'
 
 /** One FastCGI request. */
 export interface FastCgiRequest {

@@ -6,9 +6,9 @@
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { ListenTarget } from '../../src/cgi/app-listener.js'
 import {
   createResponder,
-  type ListenTarget,
   type Responder,
   type ResponderHandler,
 } from '../../src/fastcgi/responder.js'

@@ -1,12 +1,21 @@
 /**
- * What stands between one HTTP-shaped request and the protocol that brought it.
+ * What stands, at the application, between one request and the protocol that brought it.
  *
- * Types only. A FastCGI request is a channel as it is; a CGI process makes one of its environment, stdin
- * and stdout.
+ * Types only. A FastCGI request and an SCGI connection are channels as they are; a CGI process makes one of
+ * its environment, stdin and stdout.
  */
-import type { Inlet } from '../fastcgi/responder-inlet.js'
-import type { RequestOwner } from '../fastcgi/responder-request.js'
 import type { ByteString } from '../gateway.js'
+import type { Inlet } from './inlet.js'
+
+/** Who answers the request. */
+export interface RequestOwner {
+  /** What was given is about to be sent: the moment to say that it was the last. */
+  beforeSending(): void
+  /** What was given has been taken: more may be given. */
+  taken(): void
+  /** The web server has given the request up, or is gone; called once, before the end only. */
+  abandoned(error: Error): void
+}
 
 export interface Channel {
   /** Meta-variables (RFC 3875 §4.1): name, value, name, value… */

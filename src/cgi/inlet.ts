@@ -1,5 +1,5 @@
 /**
- * The way in of one stream of a request (STDIN, DATA): contents of records → whoever reads the body.
+ * The way in of one stream of a request (STDIN, DATA, the body of SCGI): its pieces → whoever reads the body.
  *
  * The length that the request declared is kept: a shorter stream is an error to its reader (FastCGI §6.2,
  * conventions G-53), bytes beyond it are dropped. What is not read is bounded: past the limit the inlet
