@@ -1,16 +1,24 @@
 #!/usr/bin/env node
 // One small app for every mode. `createServer` serves an ordinary node:http handler by how the program was started:
-// a listening socket on descriptor 0 makes it a FastCGI worker, a CGI environment answers one request and ends.
+// a listening socket on descriptor 0 makes it a FastCGI worker, a CGI environment answers one request and ends. SCGI has
+// to be asked for: `app.mjs scgi`.
 import { text } from 'node:stream/consumers'
 import { createServer } from 'postern/fastcgi'
 
 // A web server that speaks CGI starts the program anew, with the request in its environment.
-const mode = process.env.GATEWAY_INTERFACE === undefined ? 'FastCGI' : 'CGI'
+const protocol = process.argv[2] === 'scgi' ? 'scgi' : 'fastcgi'
+const warm = protocol === 'scgi' ? 'SCGI' : 'FastCGI'
+const mode = process.env.GATEWAY_INTERFACE === undefined ? warm : 'CGI'
 
 // What a process keeps in memory: as CGI it never gets past one.
 let answers = 0
 
-createServer(async (req, res) => {
+const server = createServer(answer, { protocol })
+
+// `app.mjs scgi 4000` waits for web servers by itself.
+server.listen(process.argv[3] && Number(process.argv[3]))
+
+async function answer(req, res) {
   answers++
   const url = new URL(req.url, 'http://localhost')
   const home = url.pathname.replace(/\/(hello|json)?$/, '')
@@ -25,7 +33,7 @@ createServer(async (req, res) => {
       res.end(page(home, form.get('name')))
     }
   }
-}).listen()
+}
 
 function json(res, value) {
   res.setHeader('Content-Type', 'application/json')
@@ -43,7 +51,7 @@ function page(home, name) {
 <style>:root { color-scheme: light dark } body { font: 1rem/1.6 system-ui; max-width: 36rem; margin: 3rem auto; padding: 0 1rem }</style>
 <h1>${greeting}</h1>
 <p>This is the app as <b>${mode}</b>: process ${process.pid} gives you ${times}.
-Reload: a CGI program is a new process each time, a FastCGI worker lives on and counts.</p>
+Reload: a CGI program is a new process each time, a worker lives on and counts.</p>
 <form method="post" action="${home}/"><label>Your name <input name="name"></label> <button>Greet me</button></form>
 <p>The same as <a href="${home}/json">JSON</a>; or <a href="${home}/hello?name=World">an answer that is the same in every mode</a>,
 which is what <code>postern bench</code> asks for.</p>

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { head, Peer, request } from '../fastcgi/responder-peer.js'
+import { netstring, ScgiPeer } from '../scgi/responder-peer.js'
 import { record, STDIN, stream } from '../support/fastcgi-bytes.js'
 import { isAlive } from '../support/processes.js'
 import { shell } from '../support/programs.js'
@@ -53,6 +54,7 @@ function descriptorOf(server: Server): number {
 async function startOnSocket(
   t: Test,
   kind: 'unix' | 'tcp',
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ child: ChildProcess; where: string | number }> {
   const server = createServer()
   const path = join(tempRoot(t).path, 'app.sock')
@@ -60,7 +62,7 @@ async function startOnSocket(
   else server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const where = kind === 'unix' ? `${path}.moved` : (server.address() as AddressInfo).port
-  const { child } = start(t, descriptorOf(server))
+  const { child } = start(t, descriptorOf(server), env)
   // To close it would remove the socket's file.
   if (kind === 'unix') renameSync(path, String(where))
   server.close()
@@ -90,6 +92,22 @@ t.test('G-55 TERM: stops accepting, finishes, exits with 0', async t => {
   t.equal(isAlive(child.pid ?? 0), true, 'the request is still under way')
   peer.send(stream(STDIN, 1, 'ur'))
   t.match((await peer.answer()).stdout, /"bytes":4/)
+  if (child.exitCode === null) await within('its end', once(child, 'exit'))
+  t.equal(child.exitCode, 0)
+})
+
+t.test('G-55 as SCGI: descriptor 0, TERM, what has begun is finished, exits with 0', async t => {
+  const { child, where } = await startOnSocket(t, 'unix', { PROTOCOL: 'scgi' })
+  const peer = new ScgiPeer(t, where)
+  peer.send(netstring({ REQUEST_METHOD: 'POST', REQUEST_URI: '/x' }, 4), 'fo')
+  const other = new ScgiPeer(t, where)
+  other.send(netstring())
+  t.match(await other.answer(), /"bytes":0/)
+  child.kill('SIGTERM')
+  await waitFor('nobody accepts', () => refuses(String(where)))
+  t.equal(isAlive(child.pid ?? 0), true, 'the request is still under way')
+  peer.send('ur')
+  t.match(await peer.answer(), /"method":"POST","url":"\/x","bytes":4/)
   if (child.exitCode === null) await within('its end', once(child, 'exit'))
   t.equal(child.exitCode, 0)
 })
