@@ -1,22 +1,19 @@
 #!/usr/bin/env node
 // One small app for every mode. `createServer` serves an ordinary node:http handler by how the program was started:
 // a listening socket on descriptor 0 makes it a FastCGI worker, a CGI environment answers one request and ends. SCGI has
-// to be asked for: `app.mjs scgi`.
+// to be asked for: `SCGI=4000 app.mjs` waits for web servers on that port, `SCGI=0` takes descriptor 0.
 import { text } from 'node:stream/consumers'
 import { createServer } from 'postern/fastcgi'
 
 // A web server that speaks CGI starts the program anew, with the request in its environment.
-const protocol = process.argv[2] === 'scgi' ? 'scgi' : 'fastcgi'
-const warm = protocol === 'scgi' ? 'SCGI' : 'FastCGI'
+const { SCGI } = process.env
+const warm = SCGI ? 'SCGI' : 'FastCGI'
 const mode = process.env.GATEWAY_INTERFACE === undefined ? warm : 'CGI'
 
 // What a process keeps in memory: as CGI it never gets past one.
 let answers = 0
 
-const server = createServer(answer, { protocol })
-
-// `app.mjs scgi 4000` waits for web servers by itself.
-server.listen(process.argv[3] && Number(process.argv[3]))
+createServer(answer, SCGI ? { protocol: 'scgi' } : {}).listen(Number(SCGI) || undefined)
 
 async function answer(req, res) {
   answers++

@@ -100,7 +100,7 @@ function isFlag(name: string): boolean {
   return Object.values(flagReaders).some(has => has(name))
 }
 
-const longFlag = /(?<![\w-])--([a-z][a-z-]*[a-z])/g
+const longFlag = /(?<![\w-])--([a-z][a-z0-9-]*[a-z0-9])/g
 
 /** Flags that a text names and nobody has. */
 function unknownFlags(text: string): string[] {

@@ -16,12 +16,17 @@ import {
   mistake,
   one,
   plainParsing,
+  read,
   readVariable,
   unexpected,
   unknownFlag,
   unknownName,
   type Values,
+  wholeNumber,
 } from './command-line.js'
+
+const protocols = ['fastcgi', 'scgi', 'uwsgi'] as const
+export type CallProtocol = (typeof protocols)[number]
 
 /** What `call` was asked to do. Texts are as typed. */
 export interface CallFlags {
@@ -36,6 +41,9 @@ export interface CallFlags {
   readonly env: readonly (readonly [name: string, value: string])[]
   readonly root: string | undefined
   readonly script: string | undefined
+  readonly protocol: CallProtocol
+  /** First byte of a uwsgi packet (H-8). */
+  readonly modifier1: number
   readonly role: Role
   readonly include: boolean
   readonly trace: boolean
@@ -56,9 +64,11 @@ const options = {
   env: { ...text, describe: 'NAME=value: a variable as it is, wins; may be repeated' },
   root: { ...text, describe: 'DOCUMENT_ROOT; a file of it that the path names is the script' },
   script: { ...text, describe: 'SCRIPT_FILENAME; SCRIPT_NAME is then the path' },
-  role: { ...text, describe: roles.join(', '), defaultDescription: 'responder' },
+  protocol: { ...text, describe: protocols.join(', '), defaultDescription: 'fastcgi' },
+  modifier1: { ...text, describe: 'uwsgi: 0 Python, 5 Perl, 9 CGI', defaultDescription: '0' },
+  role: { ...text, describe: `FastCGI: ${roles.join(', ')}`, defaultDescription: 'responder' },
   include: { ...flag, alias: 'i', describe: 'Print the head as well' },
-  trace: { ...flag, describe: 'Print every record, both ways, on stderr' },
+  trace: { ...flag, describe: 'Print what is said, both ways, on stderr' },
   fail: { ...flag, alias: 'f', describe: 'Exit with 22 when the status is 400 or more' },
   timeout: { ...text, describe: 'Time limit; 0 is none', defaultDescription: '30s' },
 } as const
@@ -77,7 +87,7 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     .scriptName('postern call')
     .locale('en')
     .usage(
-      '$0 ADDRESS /path\n\nSends one request to a FastCGI application and prints its answer, as curl does for HTTP.',
+      '$0 ADDRESS /path\n\nSends one request to a FastCGI, SCGI or uwsgi application and prints its answer, as curl does for HTTP.',
     )
     .options(options)
     .version(version)
@@ -86,6 +96,7 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     .example('$0 127.0.0.1:9000 /index.php --root /srv/www', 'A page of php-fpm')
     .example('$0 127.0.0.1:9000 / -d @body.json -H "Content-Type: application/json" -i', 'POST')
     .example('$0 127.0.0.1:9000 / --trace', 'What is said on the wire')
+    .example('$0 127.0.0.1:3031 / --protocol uwsgi', 'A WSGI application of uWSGI')
     .epilogue('ADDRESS is unix:/path/to.sock, host:port or tcp:host:port.')
     .epilogue('Exit code: 0 answered, 1 no answer, 2 a mistake in the flags, 22 see --fail.')
     .exitProcess(false)
@@ -100,6 +111,8 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
   if (unknown !== undefined) throw unknownFlag(unknown, options, seeHelp)
   const [address, target, ...more] = Array.isArray(values._) ? values._.map(String) : []
   if (more[0] !== undefined) throw mistake(more[0], 'one path at a time', seeHelp)
+  const protocol = readProtocol(one(values, 'protocol'))
+  refuseForeign(values, protocol)
   return {
     address: readAddress(address),
     target: readTarget(target),
@@ -109,6 +122,10 @@ export function readCallFlags(words: readonly string[], version: string): CallFl
     env: many(values, 'env').map(pair => readVariable(pair, '--env HTTPS=on')),
     root: one(values, 'root'),
     script: one(values, 'script'),
+    protocol,
+    modifier1:
+      read(values, 'modifier1', wholeNumber(0, 255), 'a number from 0 to 255', '--modifier1 5') ??
+      0,
     role: readRole(one(values, 'role')),
     include: values.include === true,
     trace: values.trace === true,
@@ -142,6 +159,23 @@ function readHeader(line: string): [string, string] {
   const name = line.slice(0, Math.max(0, colon)).trim()
   if (token.test(name)) return [name, line.slice(colon + 1).trim()]
   throw unexpected('--header', '"Name: value"', line, '-H "Accept: text/html"')
+}
+
+function readProtocol(word: string | undefined): CallProtocol {
+  const found = word === undefined ? 'fastcgi' : protocols.find(name => name === word)
+  if (found !== undefined) return found
+  throw unexpected('--protocol', 'fastcgi, scgi or uwsgi', word, '--protocol scgi')
+}
+
+/** Flags that mean something in one protocol only. */
+function refuseForeign(values: Values<Name>, protocol: CallProtocol): void {
+  for (const [name, owner] of [
+    ['role', 'fastcgi'],
+    ['modifier1', 'uwsgi'],
+  ] as const) {
+    if (values[name] === undefined || protocol === owner) continue
+    throw mistake(`--${name}`, `${protocol} has no such thing`, `add --protocol ${owner}`)
+  }
 }
 
 function readRole(word: string | undefined): Role {

@@ -87,7 +87,7 @@ export function callVariables(
       preset: undefined,
     }),
   )
-  variables.set('FCGI_ROLE', flags.role.toUpperCase())
+  if (flags.protocol === 'fastcgi') variables.set('FCGI_ROLE', flags.role.toUpperCase())
   // FastCGI §6.3 (conventions G-22): an authorizer is asked about a request, not for a page.
   if (flags.role === 'authorizer') for (const name of notForAuthorizers) variables.delete(name)
   for (const [name, value] of flags.env) variables.set(fromText(name), fromText(value))

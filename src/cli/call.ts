@@ -1,5 +1,5 @@
 /**
- * `postern call`: one request to a FastCGI application, its answer on stdout; curl for FastCGI.
+ * `postern call`: one request to a FastCGI, SCGI or uwsgi application, its answer on stdout; curl for these.
  *
  * The head is read only to know where the body begins and what the status is; nothing is repaired. What the
  * application writes on stderr goes to stderr as it is, and so do the lines of --trace.
@@ -9,10 +9,14 @@ import type { Writable } from 'node:stream'
 import { HeadReader } from '../cgi/head-reader.js'
 import { ResponseHeadParser } from '../cgi/response-head.js'
 import { asGatewayError, type ErrorCode, GatewayError } from '../errors.js'
-import { type ClientAnswer, type ClientEnd, FastCGIClient } from '../fastcgi/client.js'
+import { type ClientEnd, FastCGIClient } from '../fastcgi/client.js'
+import type { ByteString } from '../gateway.js'
+import { encodeScgiRequest } from '../scgi/request.js'
 import { printable } from '../server/printable.js'
+import { encodeUwsgiPacket } from '../uwsgi/packet.js'
 import { type CallFlags, readCallFlags } from './call-flags.js'
-import { callBody, callVariables } from './call-request.js'
+import { type CallBody, callBody, callVariables } from './call-request.js'
+import { type CallAnswer, callSocket } from './call-socket.js'
 
 const exitCodes = { answered: 0, noAnswer: 1, failed: 22 } as const
 
@@ -28,16 +32,11 @@ export async function runCall(words: readonly string[], version: string): Promis
   if (flags === undefined) return exitCodes.answered
   const body = await callBody(flags.data, process.stdin)
   const params = callVariables(flags, body?.length)
-  const { address, role, timeoutMs } = flags
-  const answer = new FastCGIClient().request({
-    ...{ address, role, params, timeoutMs },
-    ...(body === undefined ? {} : { body: body.content }),
-    ...(flags.trace ? { trace: (line: string) => void process.stderr.write(`${line}\n`) } : {}),
-  })
-  // What it said before it broke off is worth reading, and it must not keep the answer from flowing.
-  answer.stderr.on('data', chunk => process.stderr.write(chunk))
-  process.stdout.on('error', error => answer.stdout.destroy(error))
+  let answer: CallAnswer | undefined
   try {
+    answer = ask(flags, params, body)
+    const { stdout } = answer
+    process.stdout.on('error', error => stdout.destroy(error))
     const status = await printAnswer(answer, flags, process.stdout)
     refuseEnd(await answer.ended, status !== undefined)
     return flags.fail && status !== undefined && status >= 400
@@ -50,13 +49,44 @@ export async function runCall(words: readonly string[], version: string): Promis
     process.stderr.write(`postern: call: ${printable(`${cause} ${remedy}`)}\n`)
     return exitCodes.noAnswer
   } finally {
-    answer.stdout.destroy()
+    answer?.stdout.destroy()
   }
+}
+
+/** Sends the request as the protocol has it. @throws GatewayError for variables that it cannot carry */
+function ask(
+  flags: CallFlags,
+  params: ReadonlyMap<ByteString, ByteString>,
+  body: CallBody | undefined,
+): CallAnswer {
+  const { protocol, address, role, timeoutMs, modifier1 } = flags
+  const given = body === undefined ? {} : { body: body.content }
+  const trace = flags.trace
+    ? { trace: (line: string) => void process.stderr.write(`${line}\n`) }
+    : {}
+  if (protocol !== 'fastcgi') {
+    const head =
+      protocol === 'scgi'
+        ? encodeScgiRequest(params, body?.length ?? 0)
+        : encodeUwsgiPacket(params, modifier1)
+    return callSocket({ address, protocol, head, timeoutMs, ...given, ...trace })
+  }
+  const answer = new FastCGIClient().request({
+    address,
+    role,
+    params,
+    timeoutMs,
+    ...given,
+    ...trace,
+  })
+  // What it said before it broke off is worth reading, and it must not keep the answer from flowing.
+  answer.stderr.on('data', chunk => process.stderr.write(chunk))
+  return answer
 }
 
 /** Writes head (with -i) and body; the status, or undefined when nothing was printed. */
 async function printAnswer(
-  { stdout }: ClientAnswer,
+  { stdout }: CallAnswer,
   flags: CallFlags,
   target: Writable,
 ): Promise<number | undefined> {
@@ -88,7 +118,12 @@ function newParser(): ResponseHeadParser {
 }
 
 /** @throws GatewayError for an end that is no answer */
-function refuseEnd({ appStatus, protocolStatus }: ClientEnd, answered: boolean): void {
+function refuseEnd(end: ClientEnd | undefined, answered: boolean): void {
+  if (end === undefined) {
+    if (!answered) throw new GatewayError('UPSTREAM_NO_OUTPUT')
+    return
+  }
+  const { appStatus, protocolStatus } = end
   const code = refusals[protocolStatus]
   if (code !== undefined) throw new GatewayError(code)
   if (protocolStatus !== 0) {

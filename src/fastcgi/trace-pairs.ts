@@ -14,6 +14,15 @@ const shownValueBytes = 200
 /** Whoever reads a log is not to log in with it. */
 const secretNames = new Set(['HTTP_AUTHORIZATION', 'HTTP_COOKIE', 'HTTP_PROXY_AUTHORIZATION'])
 
+/** `NAME=value` of the first bytes of both; the value has `valueBytes` in all. */
+export function pairLine(nameBytes: Buffer, valueStart: Buffer, valueBytes: number): string {
+  const name = readableBytes(nameBytes.subarray(0, shownNameBytes))
+  if (secretNames.has(name.toUpperCase())) return `${name}=(${valueBytes} bytes hidden)`
+  const value = readableBytes(valueStart.subarray(0, shownValueBytes))
+  const cut = valueBytes > shownValueBytes ? `… (${valueBytes} bytes)` : ''
+  return value.includes(' ') ? `${name}="${value}${cut}"` : `${name}=${value}${cut}`
+}
+
 export class PairTrace {
   /** Both lengths, as far as they are there: 2 to 8 bytes. */
   readonly #lengths = Buffer.alloc(8)
@@ -70,11 +79,7 @@ export class PairTrace {
   }
 
   #text(): string {
-    const name = readableBytes(Buffer.concat(this.#name))
-    if (secretNames.has(name.toUpperCase())) return `${name}=(${this.#valueBytes} bytes hidden)`
-    const value = readableBytes(Buffer.concat(this.#value))
-    const cut = this.#valueBytes > this.#valueHave ? `… (${this.#valueBytes} bytes)` : ''
-    return value.includes(' ') ? `${name}="${value}${cut}"` : `${name}=${value}${cut}`
+    return pairLine(Buffer.concat(this.#name), Buffer.concat(this.#value), this.#valueBytes)
   }
 
   #reset(): void {

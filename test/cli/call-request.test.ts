@@ -51,6 +51,22 @@ t.test('what is refused', async t => {
       '--role: expected responder or authorizer, got "filter"; write for example --role authorizer',
     ],
     [
+      ['h:1', '/', '--protocol', 'http'],
+      '--protocol: expected fastcgi, scgi or uwsgi, got "http"; write for example --protocol scgi',
+    ],
+    [
+      ['h:1', '/', '--protocol', 'uwsgi', '--modifier1', '256'],
+      '--modifier1: expected a number from 0 to 255, got "256"; write for example --modifier1 5',
+    ],
+    [
+      ['h:1', '/', '--protocol', 'scgi', '--modifier1', '5'],
+      '--modifier1: scgi has no such thing; add --protocol uwsgi',
+    ],
+    [
+      ['h:1', '/', '--protocol', 'scgi', '--role', 'responder'],
+      '--role: scgi has no such thing; add --protocol fastcgi',
+    ],
+    [
       ['h:1', '/', '--timeout', '3'],
       '--timeout: expected a duration, got "3"; write for example --timeout 500ms, or 0 for none',
     ],
