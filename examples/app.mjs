@@ -13,9 +13,7 @@ const mode = process.env.GATEWAY_INTERFACE === undefined ? warm : 'CGI'
 // What a process keeps in memory: as CGI it never gets past one.
 let answers = 0
 
-createServer(answer, SCGI ? { protocol: 'scgi' } : {}).listen(Number(SCGI) || undefined)
-
-async function answer(req, res) {
+createServer(async (req, res) => {
   answers++
   const url = new URL(req.url, 'http://localhost')
   const home = url.pathname.replace(/\/(hello|json)?$/, '')
@@ -30,7 +28,7 @@ async function answer(req, res) {
       res.end(page(home, form.get('name')))
     }
   }
-}
+}, SCGI ? { protocol: 'scgi' } : {}).listen(Number(SCGI) || undefined)
 
 function json(res, value) {
   res.setHeader('Content-Type', 'application/json')

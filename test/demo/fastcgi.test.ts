@@ -10,7 +10,9 @@ import { Script } from 'node:vm'
 import t, { type Test } from 'tap'
 import { chooseSpawner } from '../../src/process/choose.js'
 import { type Command, get, postern } from '../cli/command.js'
+import { netstring, ScgiPeer } from '../scgi/responder-peer.js'
 import { demoFiles } from '../support/demo.js'
+import { startOnSocket } from '../support/fastcgi-process.js'
 import { missing } from '../support/peers.js'
 import { descendants, isAlive, untilEnded } from '../support/processes.js'
 import { waitFor, within } from '../support/wait-for.js'
@@ -151,6 +153,14 @@ t.test('the start page links both, and its script is one', async t => {
   t.ok(script.length > 100)
   t.doesNotThrow(() => new Script(script))
   t.notMatch(script, /https?:/, 'works without network')
+})
+
+t.test('the example as SCGI, on descriptor 0', async t => {
+  const command = ['/usr/bin/env', 'SCGI=0', process.execPath, `${root}/examples/app.mjs`]
+  const address = await startOnSocket(t, command)
+  const peer = new ScgiPeer(t, address.kind === 'unix' ? address.path : address.port)
+  peer.send(netstring({ REQUEST_URI: '/json' }))
+  t.match(await peer.answer(), /"mode":"SCGI","pid":\d+,"answers":1/)
 })
 
 t.test('the example is executable and short', async t => {
