@@ -3,10 +3,11 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { callSocket } from '../../src/cli/call-socket.js'
 import { createServer } from '../../src/fastcgi.js'
 import { listenForBytes } from '../support/byte-listener.js'
 import { tempRoot } from '../support/temp-root.js'
-import { within } from '../support/wait-for.js'
+import { waitFor, within } from '../support/wait-for.js'
 import { postern, runPostern } from './command.js'
 
 const page = 'Content-Type: text/plain\r\nStatus: 404 Not Here\r\n\r\nnot here\n'
@@ -108,6 +109,34 @@ t.test('H-7: what uwsgi cannot carry is not sent', async t => {
   const { code, stderr } = await runPostern(t, '/', words)
   t.equal(code, 1)
   t.match(stderr, /uwsgi takes 65535/)
+})
+
+t.test('an answer that nobody reads waits at the peer', async t => {
+  let sent = 0
+  const path = await listenForBytes(t, ({ socket }) => {
+    const write = (): void => {
+      while (socket.writable && socket.write(Buffer.alloc(65_536))) sent += 65_536
+      sent += 65_536
+    }
+    socket.on('drain', write)
+    write()
+  })
+  const { stdout, ended } = callSocket({
+    address: { kind: 'unix', path },
+    protocol: 'scgi',
+    head: Buffer.from('0:,'),
+    timeoutMs: 0,
+  })
+  let before = 0
+  let rounds = 0
+  await waitFor('no more is sent', () => {
+    rounds = sent === before && sent > 0 ? rounds + 1 : 0
+    before = sent
+    return rounds === 10
+  })
+  t.ok(sent < 8 * 1024 * 1024, `${sent} bytes are under way`)
+  stdout.destroy()
+  await ended
 })
 
 t.test('a reader that has enough is no failure, and the connection is closed', async t => {
