@@ -40,9 +40,13 @@ const table: readonly Row[] = [
   { room: 'worker/', may: ['worker/', 'process/', 'upstream/', ...ground] },
   { room: 'static/', may: ['static/', ...ground] },
   {
+    room: 'backend/',
+    may: ['backend/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground],
+  },
+  {
     room: 'fastcgi/',
     may: [
-      ...['fastcgi/', 'cgi/', 'upstream/', 'static/locate.ts'],
+      ...['fastcgi/', 'backend/', 'cgi/', 'upstream/', 'static/locate.ts'],
       ...['process/spawner.ts', 'process/stderr-lines.ts', ...ground],
     ],
   },

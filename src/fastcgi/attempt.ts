@@ -6,6 +6,9 @@
  * others are fed once there is a connection, so that a request whose application cannot be reached is whole
  * for the next.
  */
+
+import { isStreamed } from '../backend/repeat.js'
+import type { TimeLimits } from '../backend/time-limits.js'
 import type { ReadyBody } from '../cgi/request-body.js'
 import { type FeedEvents, feedStream } from '../cgi/script-input.js'
 import type { GatewayError } from '../errors.js'
@@ -14,10 +17,8 @@ import type { Upstream } from '../upstream/upstreams.js'
 import type { ConnectionRequest, FastCgiConnection } from './connection.js'
 import type { FilterData } from './filter-data.js'
 import { maxContentBytes } from './record.js'
-import { isStreamed } from './repeat.js'
 import { encodeRequest } from './request-encoder.js'
 import { feedFile, StreamWriter } from './stdin.js'
-import type { TimeLimits } from './time-limits.js'
 
 /** What is sent. */
 export interface SentRequest {

@@ -6,13 +6,14 @@
  * on it, bounded by whoever begins them. Bytes are not collected here: who writes waits for `drained`, who
  * cannot take more pauses the connection.
  */
+
+import { WorkerSocket } from '../backend/worker-socket.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import { type Address, describeAddress } from '../upstream/address.js'
 import { encodeAbortRequest, encodeStreamHeader, type FcgiRecord } from './record.js'
 import { RecordDecoder } from './record-decoder.js'
 import { streamRecords } from './stream-content.js'
 import type { RecordTrace } from './trace.js'
-import { WorkerSocket } from './worker-socket.js'
 
 /** What a request on a connection is told. */
 export interface ConnectionRequest {

@@ -6,11 +6,12 @@
  * connection was gone (G-19), and given up when `mostBroken` applications broke with it: it may be what breaks
  * them. The place is held until `release`.
  */
+
+import { isSafeToRepeat, mayRepeat } from '../backend/repeat.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
 import type { Lease, Outcome, Upstream } from '../upstream/upstreams.js'
 import { Attempt, type AttemptOwner, type SentRequest } from './attempt.js'
-import { isSafeToRepeat, mayRepeat } from './repeat.js'
 import type { RunContext } from './run-context.js'
 
 /** Who is told how it goes. */

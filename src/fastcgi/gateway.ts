@@ -5,6 +5,8 @@
  * waits for a place at an upstream, sends, and hands the head on. What grows: one run per request, bounded
  * by the capacities of the upstreams and the length of their queue.
  */
+
+import { TimeKeeper } from '../backend/time-limits.js'
 import { toText } from '../byte-string.js'
 import { hostEnvironment } from '../cgi/environment.js'
 import { HeadResponses } from '../cgi/head-response.js'
@@ -22,7 +24,6 @@ import { type Role, role as roleCodes } from './record.js'
 import { RequestRun } from './request-run.js'
 import type { RunContext } from './run-context.js'
 import type { FileFinder } from './script-file.js'
-import { TimeKeeper } from './time-limits.js'
 
 /** Workers of our own: they end after the last request. */
 export interface GatewayWorkers {

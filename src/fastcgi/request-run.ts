@@ -6,19 +6,20 @@
  * itself), `aborting` (ABORT_REQUEST was sent), `over`. The place is held until END_REQUEST or the end of the
  * connection: an application that is still busy is not given another request.
  */
+
+import { Answer, type AnswerOwner } from '../backend/answer.js'
+import { type Timed, TimeLimits } from '../backend/time-limits.js'
 import type { ResponseHead } from '../cgi/response-head.js'
 import type { StderrLog } from '../cgi/stderr-log.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest, GatewayResponse } from '../gateway.js'
 import type { Slot } from '../slots.js'
 import type { Outcome, Upstream } from '../upstream/upstreams.js'
-import { Answer, type AnswerOwner } from './answer.js'
 import type { SentRequest } from './attempt.js'
 import { Dispatch, type DispatchOwner } from './dispatch.js'
 import { protocolStatus } from './record.js'
 import { reportStatus, startStderr } from './request-log.js'
 import type { RunContext } from './run-context.js'
-import { type Timed, TimeLimits } from './time-limits.js'
 
 export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
   readonly #context: RunContext

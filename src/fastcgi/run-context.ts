@@ -3,6 +3,8 @@
  *
  * Made once by `gateway.ts`; nothing in it belongs to one request.
  */
+
+import type { Limits, TimeKeeper } from '../backend/time-limits.js'
 import type { HeadSource } from '../cgi/head-reader.js'
 import type { HeadResponses } from '../cgi/head-response.js'
 import type { Logger } from '../log.js'
@@ -11,7 +13,6 @@ import type { Upstreams } from '../upstream/upstreams.js'
 import type { Connections } from './connections.js'
 import type { FastCgiRouteConfig } from './options.js'
 import type { RequestRun } from './request-run.js'
-import type { Limits, TimeKeeper } from './time-limits.js'
 
 export interface RunContext {
   readonly route: FastCgiRouteConfig
