@@ -18,9 +18,10 @@ const idempotent: ReadonlySet<string> = new Set([
 
 /** What there is to know of an attempt whose connection is gone. */
 export interface LostAttempt {
-  readonly connection: { readonly isConnected: boolean }
+  /** There was a connection. */
+  readonly isConnected: boolean
   /** The application has said something. */
-  readonly sawRecord: boolean
+  readonly sawOutput: boolean
   /** The body is still there. */
   readonly isRepeatable: boolean
   /** Nothing of the request has left. */
@@ -39,11 +40,11 @@ export function isStreamed({ stdin, buffer }: ReadyBody): boolean {
   return stdin === 'pipe' && buffer === undefined
 }
 
-/** Whether a request may be sent again whose connection is gone before END_REQUEST. */
+/** Whether a request may be sent again whose connection is gone before the end of its answer. */
 export function mayRepeat(attempt: LostAttempt, error: GatewayError, method: string): boolean {
-  if (!attempt.connection.isConnected) return true
+  if (!attempt.isConnected) return true
   const isBroken =
     error.code === 'UPSTREAM_CLOSED' || (attempt.isShared && error.code === 'PROTOCOL_ERROR')
-  if (!isBroken || attempt.sawRecord || !attempt.isRepeatable) return false
+  if (!isBroken || attempt.sawOutput || !attempt.isRepeatable) return false
   return attempt.isUnsent || idempotent.has(method)
 }

@@ -17,6 +17,7 @@ import type {
 import type { Logger } from '../log.js'
 import { type Child, SpawnError, type Spawner } from '../process/spawner.js'
 import { Slots } from '../slots.js'
+import { reportDropped } from './dropped-headers.js'
 import { createEnvironment, type EnvironmentBuilder } from './environment.js'
 import { explainExecFailure } from './exec-failure.js'
 import { HeadResponses } from './head-response.js'
@@ -54,7 +55,7 @@ export class CgiGateway implements Gateway {
   readonly #admission: Admission
   readonly #responses: HeadResponses
   readonly #runs = new Slots<Running>()
-  readonly #reported = new Set<string>()
+  readonly #reportDropped: (name: ByteString, reason: string) => void
 
   constructor(options: CgiGatewayOptions) {
     const { route, hostEnvironment } = options
@@ -67,6 +68,7 @@ export class CgiGateway implements Gateway {
       waitMs: route.queue.waitMs,
     })
     this.#responses = new HeadResponses(route, options.log)
+    this.#reportDropped = reportDropped(options.log)
   }
 
   async send(request: GatewayRequest): Promise<GatewayResponse> {
@@ -121,14 +123,6 @@ export class CgiGateway implements Gateway {
       preset: route.preset,
       onDropped: this.#reportDropped,
     })
-  }
-
-  /** Once per name: whoever misses a header finds out why, and nobody can fill the log with it. */
-  readonly #reportDropped = (name: string, reason: string): void => {
-    const key = name.toLowerCase()
-    if (this.#reported.has(key) || this.#reported.size >= 1_000) return
-    this.#reported.add(key)
-    this.#options.log.warn({ header: name, reason }, 'a request header is not passed to programs')
   }
 
   async #run(
@@ -188,7 +182,7 @@ export class CgiGateway implements Gateway {
       const run = new ScriptRun(child, {
         times: { bodyMs: clientBodyMs, ...route.timeouts },
         graceMs: route.timeouts.graceMs,
-        newHeadSource: () => this.#responses.newSource(found.nph),
+        newHeadSource: () => this.#responses.newSource(found.nph ? 'required' : 'refused'),
         inform: head => request.inform(head.status, head.headers),
         onHead: head => {
           stderr.outcome('warn')

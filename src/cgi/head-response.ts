@@ -14,6 +14,7 @@ import type { Logger } from '../log.js'
 import { decodedBody } from './decoded-body.js'
 import type { HeadSource } from './head-reader.js'
 import type { ProgramRouteConfig } from './options.js'
+import type { FieldOptions } from './response-fields.js'
 import { type ResponseHead, ResponseHeadParser } from './response-head.js'
 
 /** Longest line of a head. */
@@ -37,15 +38,15 @@ export class HeadResponses {
     this.#log = log
   }
 
-  /** What reads the head of one run. */
-  newSource(nph: boolean): HeadSource {
+  /** What reads the head of one run; `statusLine` as in `FieldOptions`. */
+  newSource(statusLine: FieldOptions['statusLine']): HeadSource {
     const { limits, plainOutput, sendfile, decodeChunked } = this.#route
     if (plainOutput === true) return plainSource
     return new ResponseHeadParser({
       maxBytes: limits.responseHeadBytes,
       maxFields: limits.responseHeaderCount,
       maxLineBytes: Math.min(lineBytes, limits.responseHeadBytes),
-      statusLine: nph ? 'required' : 'refused',
+      statusLine,
       sendfile: sendfile.length > 0,
       decodeChunked,
     })

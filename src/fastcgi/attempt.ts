@@ -7,6 +7,7 @@
  * for the next.
  */
 
+import { feedFile } from '../backend/feed-file.js'
 import { isStreamed } from '../backend/repeat.js'
 import type { TimeLimits } from '../backend/time-limits.js'
 import type { ReadyBody } from '../cgi/request-body.js'
@@ -16,9 +17,9 @@ import type { ByteString } from '../gateway.js'
 import type { Upstream } from '../upstream/upstreams.js'
 import type { ConnectionRequest, FastCgiConnection } from './connection.js'
 import type { FilterData } from './filter-data.js'
-import { maxContentBytes } from './record.js'
+import { maxContentBytes, protocolStatus } from './record.js'
 import { encodeRequest } from './request-encoder.js'
-import { feedFile, StreamWriter } from './stdin.js'
+import { StreamWriter } from './stdin.js'
 
 /** What is sent. */
 export interface SentRequest {
@@ -54,6 +55,8 @@ export class Attempt implements ConnectionRequest {
   readonly onKept: boolean
   /** Others may use the connection at the same time. */
   readonly isShared: boolean
+  /** G-10: whatever the application said before, it does not multiplex. */
+  refusesSharing = false
   readonly #owner: AttemptOwner
   readonly #sent: SentRequest
   readonly #id: number
@@ -61,7 +64,7 @@ export class Attempt implements ConnectionRequest {
   #data: StreamWriter | undefined
   /** Something of the body is on its way that cannot be had again. */
   #spent = false
-  #sawRecord = false
+  #sawOutput = false
   #stdoutEnded = false
   #unsent = false
   #pauses = false
@@ -107,9 +110,13 @@ export class Attempt implements ConnectionRequest {
     if (connection.isConnected) this.#feed(this.#stdin)
   }
 
+  get isConnected(): boolean {
+    return this.connection.isConnected
+  }
+
   /** Whether the application has said anything. */
-  get sawRecord(): boolean {
-    return this.#sawRecord
+  get sawOutput(): boolean {
+    return this.#sawOutput
   }
 
   get stdoutEnded(): boolean {
@@ -168,23 +175,24 @@ export class Attempt implements ConnectionRequest {
   }
 
   stdout(content: Buffer): void {
-    this.#sawRecord = true
+    this.#sawOutput = true
     this.#owner.stdout(content)
   }
 
   stdoutEnd(): void {
-    this.#sawRecord = true
+    this.#sawOutput = true
     this.#stdoutEnded = true
     this.#owner.stdoutEnd()
   }
 
   stderr(content: Buffer): void {
-    this.#sawRecord = true
+    this.#sawOutput = true
     this.#owner.stderr(content)
   }
 
   end(appStatus: number, status: number): void {
-    this.#sawRecord = true
+    this.#sawOutput = true
+    this.refusesSharing = this.isShared && status === protocolStatus.cannotMultiplex
     this.#finish()
     this.#owner.end(appStatus, status)
   }

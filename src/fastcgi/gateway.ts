@@ -6,20 +6,23 @@
  * by the capacities of the upstreams and the length of their queue.
  */
 
+import { placeBelow, type ScriptPlace } from '../backend/request-variables.js'
+import { Runs } from '../backend/runs.js'
 import { TimeKeeper } from '../backend/time-limits.js'
 import { toText } from '../byte-string.js'
+import { reportDropped } from '../cgi/dropped-headers.js'
 import { hostEnvironment } from '../cgi/environment.js'
 import { HeadResponses } from '../cgi/head-response.js'
 import { prepareBody, type ReadyBody } from '../cgi/request-body.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { ByteString, Gateway, GatewayRequest, GatewayResponse } from '../gateway.js'
 import type { Logger } from '../log.js'
-import { Slots } from '../slots.js'
 import type { Upstreams } from '../upstream/upstreams.js'
+import { attemptsOn } from './attempts.js'
 import { Connections } from './connections.js'
 import { type FilterData, openFilterData } from './filter-data.js'
 import type { FastCgiRouteConfig } from './options.js'
-import { Params, type ScriptPlace } from './params.js'
+import { Params } from './params.js'
 import { type Role, role as roleCodes } from './record.js'
 import { RequestRun } from './request-run.js'
 import type { RunContext } from './run-context.js'
@@ -68,11 +71,9 @@ export class FastCgiGateway implements Gateway {
   readonly #responses: HeadResponses
   readonly #connections: Connections
   readonly #context: RunContext
-  readonly #runs = new Slots<RequestRun>()
+  readonly #runs = new Runs()
   /** SCRIPT_NAME where there are no files. */
   readonly #prefix: ByteString
-  readonly #reported = new Set<string>()
-  #lastOver: () => void = () => {}
 
   constructor(options: FastCgiGatewayOptions) {
     const { route, upstreams, log, clientBodyMs } = options
@@ -91,7 +92,7 @@ export class FastCgiGateway implements Gateway {
       serverSoftware: options.serverSoftware,
       passAuthorization: route.passAuthorization,
       ambiguousHeaders: route.ambiguousHeaders,
-      onDropped: this.#reportDropped,
+      onDropped: reportDropped(log),
     })
     this.#connections = new Connections({
       connectMs: route.timeouts.connectMs,
@@ -108,12 +109,12 @@ export class FastCgiGateway implements Gateway {
       upstreams,
       supplied: isOurs,
       connections: this.#connections,
+      sender: attemptsOn(this.#connections),
       time: new TimeKeeper(limits),
       responses: this.#responses,
-      newHeadSource: () => this.#responses.newSource(false),
+      newHeadSource: () => this.#responses.newSource('refused'),
       log,
       runs: this.#runs,
-      onOver: () => this.#over(),
     }
   }
 
@@ -131,7 +132,7 @@ export class FastCgiGateway implements Gateway {
         throw new GatewayError('METHOD_NOT_ALLOWED', route.methods.join(', '))
       }
       if (found !== undefined) request.facts.script = found.file
-      const place = found ?? this.#place(request.rest)
+      const place = found ?? placeBelow(this.#prefix, request.rest)
       const { length, stream } = request.body
       const hasBody = stream !== undefined && length !== 0 && this.#role !== 'authorizer'
       if (hasBody || this.#role === 'filter') return this.#collect(request, place)
@@ -144,8 +145,7 @@ export class FastCgiGateway implements Gateway {
   async close(): Promise<void> {
     const { upstreams, workers, route } = this.#options
     upstreams.close()
-    for (const run of this.#runs) run.fail(new GatewayError('DRAINING'))
-    if (this.#runs.size > 0) await this.#allOver(route.timeouts.graceMs)
+    await this.#runs.drain(route.timeouts.graceMs)
     this.#connections.close()
     await workers?.close()
   }
@@ -153,7 +153,7 @@ export class FastCgiGateway implements Gateway {
   kill(): void {
     const { upstreams, workers } = this.#options
     upstreams.close()
-    for (const run of this.#runs) run.fail(new GatewayError('DRAINING'))
+    this.#runs.failAll()
     this.#connections.close()
     workers?.kill()
   }
@@ -189,34 +189,6 @@ export class FastCgiGateway implements Gateway {
       const run = new RequestRun(this.#context, request, sent, resolve, reject)
       run.start()
     })
-  }
-
-  /** Below a prefix without files the rest of the path is PATH_INFO. */
-  #place(rest: ByteString): ScriptPlace {
-    return { scriptName: this.#prefix, pathInfo: rest === '' ? undefined : rest, file: undefined }
-  }
-
-  #over(): void {
-    if (this.#runs.size === 0) this.#lastOver()
-  }
-
-  /** Settles when no run is left, or after the grace. */
-  #allOver(graceMs: number): Promise<void> {
-    return new Promise(resolve => {
-      const timer = setTimeout(resolve, graceMs)
-      this.#lastOver = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-  }
-
-  /** Once per name: whoever misses a header finds out why, and nobody can fill the log with it. */
-  readonly #reportDropped = (name: string, reason: string): void => {
-    const key = name.toLowerCase()
-    if (this.#reported.has(key) || this.#reported.size >= 1_000) return
-    this.#reported.add(key)
-    this.#options.log.warn({ header: name, reason }, 'a request header is not passed to programs')
   }
 }
 

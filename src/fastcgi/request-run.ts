@@ -6,8 +6,8 @@
  * itself), `aborting` (ABORT_REQUEST was sent), `over`. The place is held until END_REQUEST or the end of the
  * connection: an application that is still busy is not given another request.
  */
-
 import { Answer, type AnswerOwner } from '../backend/answer.js'
+import { Dispatch } from '../backend/dispatch.js'
 import { type Timed, TimeLimits } from '../backend/time-limits.js'
 import type { ResponseHead } from '../cgi/response-head.js'
 import type { StderrLog } from '../cgi/stderr-log.js'
@@ -15,19 +15,19 @@ import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest, GatewayResponse } from '../gateway.js'
 import type { Slot } from '../slots.js'
 import type { Outcome, Upstream } from '../upstream/upstreams.js'
-import type { SentRequest } from './attempt.js'
-import { Dispatch, type DispatchOwner } from './dispatch.js'
+import type { Attempt, SentRequest } from './attempt.js'
+import type { RunOwner } from './attempts.js'
 import { protocolStatus } from './record.js'
 import { reportStatus, startStderr } from './request-log.js'
 import type { RunContext } from './run-context.js'
 
-export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
+export class RequestRun implements RunOwner, AnswerOwner, Timed {
   readonly #context: RunContext
   readonly #request: GatewayRequest
   readonly #sent: SentRequest
   readonly #resolve: (response: GatewayResponse) => void
   readonly #reject: (error: GatewayError) => void
-  readonly #dispatch: Dispatch
+  readonly #dispatch: Dispatch<SentRequest, RunOwner, Attempt>
   readonly limits: TimeLimits
   readonly #asked = performance.now()
   #sentAt = 0
@@ -190,7 +190,7 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     const isMidBody = error.code === 'UPSTREAM_CLOSED' && this.#answer?.hasHead === true
     this.#break(isMidBody ? new GatewayError('TRUNCATED', error.detail) : error)
     // That a kept connection is gone says nothing about the application.
-    this.#leave(attempt.onKept && !attempt.sawRecord ? 'answered' : 'failed')
+    this.#leave(attempt.onKept && !attempt.sawOutput ? 'answered' : 'failed')
   }
 
   inform(head: ResponseHead): void {
@@ -296,6 +296,5 @@ export class RequestRun implements DispatchOwner, AnswerOwner, Timed {
     this.#sent.data?.stream.destroy()
     this.#settleEnded?.()
     this.#context.runs.remove(this.#slot)
-    this.#context.onOver()
   }
 }

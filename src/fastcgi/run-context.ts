@@ -4,15 +4,15 @@
  * Made once by `gateway.ts`; nothing in it belongs to one request.
  */
 
+import type { Runs } from '../backend/runs.js'
 import type { Limits, TimeKeeper } from '../backend/time-limits.js'
 import type { HeadSource } from '../cgi/head-reader.js'
 import type { HeadResponses } from '../cgi/head-response.js'
 import type { Logger } from '../log.js'
-import type { Slots } from '../slots.js'
 import type { Upstreams } from '../upstream/upstreams.js'
+import type { Attempts } from './attempts.js'
 import type { Connections } from './connections.js'
 import type { FastCgiRouteConfig } from './options.js'
-import type { RequestRun } from './request-run.js'
 
 export interface RunContext {
   readonly route: FastCgiRouteConfig
@@ -21,12 +21,11 @@ export interface RunContext {
   /** Programs come and go by themselves: when all were tried there will be another. */
   readonly supplied: boolean
   readonly connections: Connections
+  readonly sender: Attempts
   readonly time: TimeKeeper
   readonly responses: HeadResponses
   readonly newHeadSource: () => HeadSource
   readonly log: Logger
   /** Those that have begun and are not over. */
-  readonly runs: Slots<RequestRun>
-  /** Called when one has left `runs`: END_REQUEST is here or will not come. */
-  readonly onOver: () => void
+  readonly runs: Runs
 }

@@ -11,21 +11,15 @@ import type { FastCgiRouteConfig } from '../fastcgi/options.js'
 import type { Role } from '../fastcgi/record.js'
 import { createFileFinder } from '../fastcgi/script-file.js'
 import type { Gateway } from '../gateway.js'
-import type { Logger } from '../log.js'
 import type { Address } from '../upstream/address.js'
-import { Upstreams, type UpstreamsOptions } from '../upstream/upstreams.js'
+import { Upstreams } from '../upstream/upstreams.js'
 import { serverSoftware } from '../version.js'
 import { Supervisor } from '../worker/supervisor.js'
 import { WorkersFailed } from '../worker/workers-failed.js'
-import {
-  type Config,
-  defaultCapacity,
-  type FastCgiRoute,
-  type RouteConfig,
-  type WorkersConfig,
-} from './config.js'
+import type { Config, FastCgiRoute, RouteConfig, WorkersConfig } from './config.js'
 import type { MountDependencies, WorkerGroup } from './mounts.js'
 import { StartFailure } from './start-failure.js'
+import { atAddresses, healthLog } from './upstreams-at.js'
 import { workerReady } from './worker-ready.js'
 
 /** A worker serves one request at a time unless the route or the worker says more. */
@@ -70,16 +64,6 @@ export function createAuthorized(
   const role = 'authorizer'
   const gateway = createGateway(asked, config, dependencies, { upstreams, role })
   return new AuthorizedGateway({ inner, authorizer: new GatewayAuthorizer(gateway) })
-}
-
-function atAddresses(
-  { path, queue, capacity = defaultCapacity }: FastCgiRouteConfig,
-  addresses: readonly Address[],
-  log: Logger,
-): Upstreams {
-  const upstreams = new Upstreams({ queue, onHealth: healthLog(path, log) })
-  for (const address of addresses) upstreams.add({ address, capacity })
-  return upstreams
 }
 
 interface Behind {
@@ -137,18 +121,5 @@ function groupOf(path: string, supervisor: Supervisor): WorkerGroup {
       }
     },
     reload: () => supervisor.reload(),
-  }
-}
-
-/** A program that is left out, and that is back, has a line each. */
-function healthLog(route: string, log: Logger): NonNullable<UpstreamsOptions['onHealth']> {
-  return (upstream, state, forMs) => {
-    const fields = { route, upstream: upstream.name }
-    if (state === 'back') {
-      log.info(fields, 'the program answers again')
-      return
-    }
-    const said = 'the program does not answer and is left out for a while'
-    log.warn({ ...fields, forMs: Math.round(forMs) }, said)
   }
 }

@@ -1,21 +1,53 @@
 /**
- * Gets a request its place and its connection, and another one where the first was none: unreachable,
- * overloaded, gone.
+ * Gets a request its place at an upstream and has it sent there, and to another one where the first was none:
+ * unreachable, overloaded, gone.
  *
  * Bounded: an upstream is tried once; a request that may have been begun is sent again once because a kept
  * connection was gone (G-19), and given up when `mostBroken` applications broke with it: it may be what breaks
  * them. The place is held until `release`.
  */
 
-import { isSafeToRepeat, mayRepeat } from '../backend/repeat.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { GatewayRequest } from '../gateway.js'
-import type { Lease, Outcome, Upstream } from '../upstream/upstreams.js'
-import { Attempt, type AttemptOwner, type SentRequest } from './attempt.js'
-import type { RunContext } from './run-context.js'
+import type { Lease, Outcome, Upstream, Upstreams } from '../upstream/upstreams.js'
+import { type LostAttempt, mayRepeat } from './repeat.js'
+
+/** One sending of a request. */
+export interface Sending extends LostAttempt {
+  readonly upstream: Upstream
+  /** The connection had carried a request before this one. */
+  readonly onKept: boolean
+}
+
+/** How the requests of one gateway are sent. */
+export interface Sender<Sent, Owner, Attempt extends Sending> {
+  /** Something to wait for before the first request to an upstream. */
+  prepared(upstream: Upstream): Promise<void> | undefined
+  /**
+   * Sends; `fresh`: on a connection of its own.
+   * @throws GatewayError for what cannot be sent; nothing was written then, and all is given back
+   */
+  send(
+    upstream: Upstream,
+    fresh: boolean,
+    request: GatewayRequest,
+    sent: Sent,
+    owner: Owner,
+  ): Attempt
+  /** The connection of an attempt may have its next request, or is closed. */
+  giveBack(attempt: Attempt): void
+}
+
+/** What the dispatches of one gateway share. */
+export interface DispatchContext<Sent, Owner, Attempt extends Sending> {
+  readonly upstreams: Upstreams
+  /** Programs come and go by themselves: when all were tried there will be another. */
+  readonly supplied: boolean
+  readonly sender: Sender<Sent, Owner, Attempt>
+}
 
 /** Who is told how it goes. */
-export interface DispatchOwner extends AttemptOwner {
+export interface DispatchOwner {
   /** A place is there. */
   placed(upstream: Upstream): void
   /** The request is about to be sent. */
@@ -32,11 +64,11 @@ const mostBrokenWorkers = 3
 /** Upstreams that one request is given at most there; those that were gone before have not had it. */
 const mostTries = 16
 
-export class Dispatch {
-  readonly #context: RunContext
+export class Dispatch<Sent, Owner extends DispatchOwner, Attempt extends Sending> {
+  readonly #context: DispatchContext<Sent, Owner, Attempt>
   readonly #request: GatewayRequest
-  readonly #sent: SentRequest
-  readonly #owner: DispatchOwner
+  readonly #sent: Sent
+  readonly #owner: Owner
   #lease: Lease | undefined
   #attempt: Attempt | undefined
   /** Upstreams that could not be reached, broke, or were overloaded. */
@@ -48,10 +80,10 @@ export class Dispatch {
   #over = false
 
   constructor(
-    context: RunContext,
+    context: DispatchContext<Sent, Owner, Attempt>,
     request: GatewayRequest,
-    sent: SentRequest,
-    owner: DispatchOwner,
+    sent: Sent,
+    owner: Owner,
   ) {
     this.#context = context
     this.#request = request
@@ -79,7 +111,7 @@ export class Dispatch {
   /** The connection is gone: sends the request again where that is safe (G-19); false where it is not. */
   repeatAfter(attempt: Attempt, error: GatewayError): boolean {
     if (!mayRepeat(attempt, error, this.#request.method)) return false
-    if (!attempt.connection.isConnected) return this.passOn('failed', error)
+    if (!attempt.isConnected) return this.passOn('failed', error)
     const { supplied } = this.#context
     const isStale = (attempt.onKept || attempt.isShared) && !this.#repeatedStale
     if (supplied || !isStale) this.#broken++
@@ -110,10 +142,8 @@ export class Dispatch {
 
   /** G-10: sends it once more on a connection of its own; false when it had one. */
   sendAlone(): boolean {
-    const { connections } = this.#context
     const attempt = this.#attempt
     if (attempt === undefined || !attempt.isShared || !attempt.isRepeatable) return false
-    connections.shareNoMore(attempt.upstream)
     this.giveBack()
     this.#send(true)
     return true
@@ -123,8 +153,7 @@ export class Dispatch {
   giveBack(): void {
     const attempt = this.#attempt
     this.#attempt = undefined
-    if (attempt === undefined) return
-    this.#context.connections.giveBack(attempt.upstream, attempt.connection, attempt.isClean)
+    if (attempt !== undefined) this.#context.sender.giveBack(attempt)
   }
 
   /** The place may have its next request. */
@@ -145,7 +174,7 @@ export class Dispatch {
   admit(lease: Lease): void {
     this.#lease = lease
     this.#owner.placed(lease.upstream)
-    const asking = this.#context.connections.prepared(lease.upstream)
+    const asking = this.#context.sender.prepared(lease.upstream)
     if (asking === undefined) this.#send(false)
     else void asking.then(() => this.#send(false))
   }
@@ -156,16 +185,11 @@ export class Dispatch {
       this.refuse(new GatewayError('DRAINING'))
       return
     }
-    const { connections } = this.#context
-    const { upstream } = lease
-    const isSafe = isSafeToRepeat(this.#request.method, this.#sent.body)
-    const connection = fresh ? connections.fresh(upstream) : connections.take(upstream, isSafe)
-    const isShared = !fresh && connections.shares(upstream)
+    const { sender } = this.#context
     this.#owner.sending()
     try {
-      this.#attempt = new Attempt(upstream, connection, isShared, this.#sent, this.#owner)
+      this.#attempt = sender.send(lease.upstream, fresh, this.#request, this.#sent, this.#owner)
     } catch (error) {
-      connections.giveBack(upstream, connection, true)
       this.refuse(error)
       return
     }
