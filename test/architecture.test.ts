@@ -50,9 +50,18 @@ const table: readonly Row[] = [
       ...['process/spawner.ts', 'process/stderr-lines.ts', ...ground],
     ],
   },
-  { room: 'scgi/', may: ['scgi/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
-  { room: 'uwsgi/', may: ['uwsgi/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
-  { room: 'proxy/', may: ['proxy/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground] },
+  {
+    room: 'scgi/',
+    may: ['scgi/', 'backend/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground],
+  },
+  {
+    room: 'uwsgi/',
+    may: ['uwsgi/', 'backend/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground],
+  },
+  {
+    room: 'proxy/',
+    may: ['proxy/', 'backend/', 'cgi/', 'upstream/', 'process/spawner.ts', ...ground],
+  },
   { room: 'wsgi/', may: ['wsgi/', 'fastcgi/', 'cgi/', 'worker/', 'upstream/', ...ground] },
   { room: 'app/', may: ['app/', 'fastcgi/', 'scgi/', 'cgi/', ...ground] },
   // The library's door has no command line that would choose a spawner for it.
@@ -63,8 +72,8 @@ const table: readonly Row[] = [
   {
     room: 'server/',
     may: [
-      ...['server/', 'cgi/', 'fastcgi/', 'scgi/', 'uwsgi/', 'wsgi/', 'proxy/', 'worker/'],
-      ...['upstream/', 'static/', 'process/spawner.ts', ...ground],
+      ...['server/', 'backend/', 'cgi/', 'fastcgi/', 'scgi/', 'uwsgi/', 'wsgi/', 'proxy/'],
+      ...['worker/', 'upstream/', 'static/', 'process/spawner.ts', ...ground],
     ],
   },
   { room: 'bench/', may: ['bench/', 'server/config.ts', ...ground] },

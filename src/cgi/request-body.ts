@@ -28,13 +28,17 @@ export interface ReadyBody {
 
 const nothingToFeed = (): void => {}
 
-const noBody = (contentLength: number | undefined): ReadyBody => ({
-  contentLength,
+/** Of a request without a body. */
+export const noBody: ReadyBody = {
+  contentLength: undefined,
   stdin: 'none',
   buffer: undefined,
   feed: nothingToFeed,
   dispose: nothingToFeed,
-})
+}
+
+/** Of a request that says `Content-Length: 0`. */
+export const emptyBody: ReadyBody = { ...noBody, contentLength: 0 }
 
 /** What of a route decides about request bodies. */
 export type BodyRoute = Pick<ProgramRouteConfig, 'limits' | 'requestBody'>
@@ -51,7 +55,7 @@ export async function prepareBody(
 ): Promise<ReadyBody> {
   const { length, stream } = request.body
   const limit = route.limits.bodyBytes
-  if (stream === undefined || length === 0) return noBody(length)
+  if (stream === undefined || length === 0) return length === 0 ? emptyBody : noBody
   if (length !== undefined && length > limit) {
     throw new GatewayError('BODY_TOO_LARGE', `${length} bytes; the limit is ${limit}.`)
   }

@@ -13,7 +13,7 @@ import { toText } from '../byte-string.js'
 import { reportDropped } from '../cgi/dropped-headers.js'
 import { hostEnvironment } from '../cgi/environment.js'
 import { HeadResponses } from '../cgi/head-response.js'
-import { prepareBody, type ReadyBody } from '../cgi/request-body.js'
+import { emptyBody, noBody, prepareBody, type ReadyBody } from '../cgi/request-body.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import type { ByteString, Gateway, GatewayRequest, GatewayResponse } from '../gateway.js'
 import type { Logger } from '../log.js'
@@ -55,14 +55,6 @@ export interface FastCgiGatewayOptions {
 
 /** Bodies up to this size are collected first: a slow client holds no worker, and they can be sent again. */
 const collectedBytes = 16 * 1024
-
-const noBody: ReadyBody = {
-  contentLength: undefined,
-  stdin: 'none',
-  buffer: undefined,
-  feed: () => {},
-  dispose: () => {},
-}
 
 export class FastCgiGateway implements Gateway {
   readonly #options: FastCgiGatewayOptions
@@ -191,5 +183,3 @@ export class FastCgiGateway implements Gateway {
     })
   }
 }
-
-const emptyBody: ReadyBody = { ...noBody, contentLength: 0 }

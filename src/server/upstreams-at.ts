@@ -3,11 +3,10 @@
  *
  * Loaded only when a route has programs behind addresses.
  */
-import type { QueueConfig } from '../cgi/options.js'
+import { defaultCapacity, type QueueConfig } from '../cgi/options.js'
 import type { Logger } from '../log.js'
 import type { Address } from '../upstream/address.js'
 import { Upstreams, type UpstreamsOptions } from '../upstream/upstreams.js'
-import { defaultCapacity } from './config.js'
 
 /** What of a route decides about who gets its requests. */
 export interface UpstreamsRoute {

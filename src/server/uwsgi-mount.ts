@@ -3,16 +3,17 @@
  *
  * Loaded only when a configuration has such a route: the start of a server without stays as short as it was.
  */
-import { GatewayError } from '../errors.js'
 import type { Gateway } from '../gateway.js'
+import { createUwsgiGateway } from '../uwsgi/gateway.js'
 import type { Config, UwsgiRouteConfig } from './config.js'
-import type { MountDependencies, WorkerGroup } from './mounts.js'
+import type { MountDependencies } from './mounts.js'
+import { socketGatewayOptions } from './socket-gateway-options.js'
 
 /** The gateway of a route; nothing is started yet. */
 export function createUwsgiMount(
   route: UwsgiRouteConfig,
-  _config: Config,
-  _dependencies: MountDependencies,
-): { readonly gateway: Gateway; readonly workers?: WorkerGroup } {
-  throw new GatewayError('INTERNAL', `uwsgi routes are being built: ${route.path}`)
+  config: Config,
+  dependencies: MountDependencies,
+): { readonly gateway: Gateway } {
+  return { gateway: createUwsgiGateway(socketGatewayOptions(route, config, dependencies)) }
 }

@@ -16,6 +16,8 @@ import {
 } from '../../src/server/config.js'
 // The server loads it when a route needs it; tsx would start its compiler then, and be found as a leak.
 import '../../src/server/fastcgi-mount.js'
+import '../../src/server/scgi-mount.js'
+import '../../src/server/uwsgi-mount.js'
 import { type RunningServer, startServer } from '../../src/server/listener.js'
 import { children, commandOf, openDescriptors } from './processes.js'
 import { RawConnection, type RequestParts } from './raw-http.js'
