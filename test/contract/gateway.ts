@@ -41,6 +41,8 @@ export interface Subject {
   readonly paths: Behaviours
   /** Status when a program gives no head: 500 for CGI, 502 for the others (E-30). */
   readonly failure: 500 | 502
+  /** CONTENT_LENGTH of a request without a body: `0` for SCGI (H-2), which has to say it. Default: unset. */
+  readonly withoutBody?: '0'
   /** Settles when the work of `hang` is over: its process is gone, or says that it has stopped. */
   readonly untilOver: () => Promise<unknown>
 }
@@ -71,7 +73,7 @@ export function gatewayContract(name: string, start: (t: Test) => Promise<Subjec
     t.test(`${name}: ${what}`, async t => await body(t, await start(t)))
   }
 
-  check('B the request arrives as variables', async (t, { server, paths }) => {
+  check('B the request arrives as variables', async (t, { server, paths, withoutBody }) => {
     const environment = environmentOf(
       await server.request(`${paths.environment}?a=b%20c`, {
         headers: ['X-A: 1', 'X-A: 2', 'X-High: \xe9', 'Proxy: http://evil.test', 'X_B: evil'],
@@ -86,7 +88,7 @@ export function gatewayContract(name: string, start: (t: Test) => Promise<Subjec
       HTTP_X_HIGH: '\xe9',
       HTTP_PROXY: undefined,
       HTTP_X_B: undefined,
-      CONTENT_LENGTH: undefined,
+      CONTENT_LENGTH: withoutBody,
     }
     for (const [key, value] of Object.entries(want)) t.equal(environment.get(key), value, key)
   })
