@@ -166,9 +166,8 @@ export class SocketRun implements SocketRunOwner, AnswerOwner, Timed, Run {
       this.#leave(this.#outcome)
       return
     }
-    // L-1: a program that closes before it has read the whole body resets the connection behind its answer.
-    const isUnreadBody = isReset && this.#sent.body.stdin !== 'none'
-    if (isUnreadBody && this.limits.sawOutput) {
+    // L-1: who closes before it has read the whole request resets the connection behind its answer.
+    if (isReset && this.limits.sawOutput) {
       this.finished()
       return
     }
