@@ -2,11 +2,12 @@
  * A socket to an application that may stop reading before it has answered (L-1).
  *
  * node:net destroys a socket at the first failed write, and what the application had answered before is
- * lost with it. Here a write to a reader that is gone is news, and reading goes on. Reads go into a buffer of
+ * lost with it. Here a write to a reader that is gone is news, and reading goes on. Reads go into buffers of
  * our own: large ones are handed on as they are, small ones are copied out, so that a small answer costs no
  * allocation of a large buffer.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
+import { platform } from 'node:os'
 
 /** What the socket reports besides the events of its own. */
 export interface WorkerSocketEvents {
@@ -76,21 +77,32 @@ export class WorkerSocket extends Socket {
   }
 }
 
-/** Reads into one buffer again and again, until a large read is given away with it. */
+/**
+ * What sockets read into until one of them reads much: a read is copied out before the next one begins. Most
+ * connections carry one small answer, for which a buffer of their own would be the dearest part. Not on Windows,
+ * where several reads are under way at once.
+ */
+const scratch = Buffer.allocUnsafeSlow(readBytes)
+const canShare = platform() !== 'win32'
+
+/** Reads into the shared buffer; from the first large read on into one of its own, given away with each large read. */
 function intoOwnBuffer(received: (chunk: Buffer) => void): OnReadOpts {
-  let buffer: Buffer | undefined
+  let isShared = canShare
+  let own: Buffer | undefined
   return {
     buffer: () => {
-      buffer ??= Buffer.allocUnsafeSlow(readBytes)
-      return buffer
+      if (isShared) return scratch
+      own ??= Buffer.allocUnsafeSlow(readBytes)
+      return own
     },
     callback: (bytes: number, target: Uint8Array) => {
       const read = target as Buffer
-      if (bytes > copiedBytes) {
-        buffer = undefined
+      if (bytes > copiedBytes && !isShared) {
+        own = undefined
         received(read.subarray(0, bytes))
         return true
       }
+      if (bytes > copiedBytes) isShared = false
       const chunk = Buffer.allocUnsafe(bytes)
       read.copy(chunk, 0, 0, bytes)
       received(chunk)
