@@ -41,7 +41,8 @@ export async function startUwsgi(
   return { kind: 'unix', path }
 }
 
-function accepts(path: string): Promise<true | undefined> {
+/** Whether somebody accepts connections on a unix socket. */
+export function accepts(path: string): Promise<true | undefined> {
   return new Promise(resolve => {
     const socket = connect(path)
     socket.on('error', () => resolve(undefined))
