@@ -5,27 +5,21 @@
  * connection ends: all but the packet is `backend/over-socket.ts`.
  */
 import { SocketGateway, type SocketGatewayOptions } from '../backend/over-socket.js'
-import type { ByteString, Gateway } from '../gateway.js'
+import type { Gateway } from '../gateway.js'
 import type { UwsgiRouteConfig } from './options.js'
 import { encodeUwsgiPacket } from './packet.js'
 
 export type UwsgiGatewayOptions = SocketGatewayOptions<UwsgiRouteConfig>
 
-/** uWSGI takes SCRIPT_NAME off PATH_INFO by itself, whatever stands there (H-8). */
-const stripsScriptName = 30
-
-/** The gateway. @throws TypeError for a NUL in a configured value */
+/**
+ * The gateway. PATH_INFO is always there, empty or not (H-12, I-1), and never holds SCRIPT_NAME, whatever the
+ * modifier: with 30 uWSGI for Python 3 does not take it off, though its documentation says so (H-8).
+ * @throws TypeError for a NUL in a configured value
+ */
 export function createUwsgiGateway(options: UwsgiGatewayOptions): Gateway {
   const { modifier1 } = options.route
   return new SocketGateway(options, variables => {
-    setPathInfo(variables, modifier1)
+    if (!variables.has('PATH_INFO')) variables.set('PATH_INFO', '')
     return encodeUwsgiPacket(variables, modifier1)
   })
-}
-
-/** WSGI wants PATH_INFO always, empty or not (H-12, I-1). */
-function setPathInfo(variables: Map<ByteString, ByteString>, modifier1: number): void {
-  const rest = variables.get('PATH_INFO') ?? ''
-  const before = modifier1 === stripsScriptName ? (variables.get('SCRIPT_NAME') ?? '') : ''
-  variables.set('PATH_INFO', before + rest)
 }

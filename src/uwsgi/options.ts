@@ -10,7 +10,7 @@ export interface UwsgiRouteConfig extends AddressRouteConfig {
   readonly kind: 'uwsgi'
   /** Follow a Location without a host ourselves (RFC 3875 §6.2.2); by default it is the client's (E-12). */
   readonly localRedirects: boolean
-  /** First byte of a packet, 0 to 255: 0 WSGI, 5 PSGI, 9 CGI, 30 WSGI that takes SCRIPT_NAME off (H-8). */
+  /** First byte of a packet, 0 to 255: 0 WSGI, 5 PSGI, 9 CGI, 30 WSGI as well (H-8). */
   readonly modifier1: number
 }
 

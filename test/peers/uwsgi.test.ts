@@ -56,18 +56,15 @@ if (program !== undefined) {
 }
 
 if (program !== undefined) {
-  t.test(
-    'H-8 modifier1 30: uWSGI takes SCRIPT_NAME off, and the application sees both',
-    async t => {
-      const address = await startUwsgi(t, program, 'socket')
-      const server = await startTestServer(t, {
-        routes: () => [socketRoute('uwsgi', '/app/', [address], { modifier1: 30 })],
-      })
-      const variables = environmentOf(await server.request('/app/environment'))
-      t.equal(variables.get('SCRIPT_NAME'), '/app')
-      t.equal(variables.get('PATH_INFO'), '/environment')
-    },
-  )
+  t.test('H-8 modifier1 30: the application sees SCRIPT_NAME and PATH_INFO apart', async t => {
+    const address = await startUwsgi(t, program, 'socket')
+    const server = await startTestServer(t, {
+      routes: () => [socketRoute('uwsgi', '/app/', [address], { modifier1: 30 })],
+    })
+    const variables = environmentOf(await server.request('/app/environment'))
+    t.equal(variables.get('SCRIPT_NAME'), '/app')
+    t.equal(variables.get('PATH_INFO'), '/environment')
+  })
 
   t.test(
     'kill -9 of uWSGI’s workers under load costs their own requests and nothing else',
