@@ -166,8 +166,8 @@ export class SocketRun implements SocketRunOwner, AnswerOwner, Timed, Run {
       this.#leave(this.#outcome)
       return
     }
-    // L-1: who closes before it has read the whole request resets the connection behind its answer.
-    if (isReset && this.limits.sawOutput) {
+    // L-1: who closes before it has read the whole body resets the connection behind its answer.
+    if (isReset && this.limits.sawOutput && this.#sent.body.stdin !== 'none') {
       this.finished()
       return
     }

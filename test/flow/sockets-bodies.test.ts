@@ -5,7 +5,13 @@
 import t from 'tap'
 import { largeBytes, largeDeadlineMs, pour } from '../support/memory.js'
 import { startTestServer } from '../support/serve.js'
-import { socketKinds, socketRoute, startSocketWorker } from '../support/socket-worker.js'
+import {
+  abortConnection,
+  type SeenSocketRequest,
+  socketKinds,
+  socketRoute,
+  startSocketWorker,
+} from '../support/socket-worker.js'
 import { settled, waitFor } from '../support/wait-for.js'
 
 const MiB = 1024 * 1024
@@ -124,5 +130,29 @@ for (const kind of socketKinds) {
       t.equal((await connection.response()).text(), '/next', 'and the connection goes on')
       connection.destroy()
     }
+  })
+
+  t.test(`${kind}: E-31 a connection that is reset breaks the answer off`, async t => {
+    const held: SeenSocketRequest[] = []
+    const scripts = {
+      '/hold': (request: SeenSocketRequest) => {
+        held.push(request)
+        request.socket.write('\r\nbegun')
+      },
+    }
+    const worker = await startSocketWorker(t, kind, scripts, { tcp: true })
+    const server = await startTestServer(t, {
+      routes: () => [socketRoute(kind, '/app/', [worker.address])],
+    })
+    const connection = await server.connect()
+    connection.request('/app/hold')
+    const response = await connection.response({
+      onData: () => {
+        for (const { socket } of held.splice(0)) abortConnection(socket)
+      },
+    })
+    t.equal(response.status, 200)
+    t.equal(response.truncated, true)
+    t.equal((await server.accessFor('/app/hold')).error, 'TRUNCATED')
   })
 }

@@ -212,3 +212,9 @@ function packetTexts(head: Buffer): string[] {
   }
   return texts
 }
+
+/** Resets a TCP connection. Node's own `resetAndDestroy` sends the end of the stream before. */
+export function abortConnection(socket: Socket): void {
+  const { _handle } = socket as unknown as { _handle: { reset(done: () => void): void } }
+  _handle.reset(() => socket.destroy())
+}
