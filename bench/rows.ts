@@ -79,5 +79,11 @@ export const fastcgiRows: readonly Row[] = [
   answer64m('/app/?big'),
 ]
 
+/** uWSGI behind each server: two workers for each protocol. */
+export const socketRows: readonly Row[] = [
+  hello('hello-uwsgi', '/uwsgi/', [1, 16, 64]),
+  hello('hello-scgi', '/scgi/', [1, 16, 64]),
+]
+
 /** What must cost the same however much stands idle beside it. */
 export const growthRows: readonly Row[] = [hello('hello-libfcgi', '/app/', [1, 16, 64])]

@@ -77,6 +77,10 @@ export function fillFastcgiRoot(root: string): void {
   copyFileSync(join(here, 'programs', 'hello.php'), join(root, 'php', 'hello.php'))
 }
 
+export function fillSocketRoot(root: string): void {
+  copyFileSync(join(here, 'programs', 'hello_wsgi.py'), join(root, 'hello_wsgi.py'))
+}
+
 /** Builds the Go peer; the compiler keeps its cache below the site. */
 export function buildGo(site: Site): void {
   const source = join(here, 'peers', 'go-cgi', 'main.go')

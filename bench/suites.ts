@@ -6,9 +6,10 @@
 import { CEILING, contenders } from './contenders.js'
 import { fastcgiContenders } from './fastcgi-contenders.js'
 import { growthContenders } from './growth-contenders.js'
-import { fastcgiRows, growthRows, type Row, rows } from './rows.js'
+import { fastcgiRows, growthRows, type Row, rows, socketRows } from './rows.js'
 import type { Contender } from './server.js'
-import { fillCgiRoot, fillFastcgiRoot } from './site.js'
+import { fillCgiRoot, fillFastcgiRoot, fillSocketRoot } from './site.js'
+import { socketContenders } from './socket-contenders.js'
 
 export interface Suite {
   readonly rows: readonly Row[]
@@ -26,6 +27,12 @@ export const suites: Readonly<Record<string, Suite>> = {
     contenders: fastcgiContenders,
     ceiling: undefined,
     fillRoot: fillFastcgiRoot,
+  },
+  sockets: {
+    rows: socketRows,
+    contenders: socketContenders,
+    ceiling: undefined,
+    fillRoot: fillSocketRoot,
   },
   growth: {
     rows: growthRows,
