@@ -24,6 +24,11 @@ export class Slots<T> {
     return slot
   }
 
+  /** Who is at a place, or nobody. */
+  at(slot: Slot): T | undefined {
+    return this.#members[slot]
+  }
+
   /** Takes the member of a place off. A place is given back once. */
   remove(slot: Slot): void {
     this.#members[slot] = undefined

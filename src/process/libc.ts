@@ -29,6 +29,9 @@ export interface Libc {
   readonly kill: (pid: number, signal: number) => number
   readonly wait4: (pid: number, status: Int32Array, options: number, usage: Buffer) => number
   readonly pidfdOpen: (pid: number) => number
+  readonly socketpair: (family: number, type: number, protocol: number, ends: Int32Array) => number
+  /** `message` is a struct msghdr. */
+  readonly sendmsg: (fd: number, message: Buffer, flags: number) => number
   readonly eventfd: (initial: number, flags: number) => number
   readonly epollCreate: (flags: number) => number
   readonly epollCtl: (epoll: number, operation: number, fd: number, event: Buffer) => number
@@ -160,6 +163,8 @@ export async function loadLibc(): Promise<Libc> {
     kill: bind('int kill(int, int)'),
     wait4: bind('int wait4(int, void *, int, void *)'),
     pidfdOpen: bindPidfdOpen(bind),
+    socketpair: bind('int socketpair(int, int, int, void *)'),
+    sendmsg: bind('int64 sendmsg(int, void *, int)'),
     eventfd: bind('int eventfd(unsigned int, int)'),
     epollCreate: bind('int epoll_create1(int)'),
     epollCtl: bind('int epoll_ctl(int, int, int, void *)'),

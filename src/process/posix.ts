@@ -7,18 +7,17 @@
  * reaping is `wait4` on that pid alone, so children of anybody else in this Node are left in peace.
  */
 import { openSync } from 'node:fs'
-import { constants } from 'node:os'
-import type { ByteString, ProgramExit } from '../gateway.js'
+import type { ProgramExit } from '../gateway.js'
+import { childOf, openPipes, type PipeTools } from './child-pipes.js'
 import { FileActions, type Stdio } from './file-actions.js'
-import { closeOnExec, errnoName, type Libc, nonBlocking, setStatusFlags } from './libc.js'
+import { ForkServers } from './fork-servers.js'
+import { errnoName, type Libc } from './libc.js'
 import { PeakMemory } from './peak-memory.js'
-import { PolledReader } from './pipe-reader.js'
-import { PolledWriter } from './pipe-writer.js'
 import { Poller, readable } from './poller.js'
 import { ReadBuffers } from './read-buffers.js'
 import { type Child, SpawnError, type Spawner, type SpawnSpec } from './spawner.js'
 import { StartSlot, StartSlots } from './start-slots.js'
-import { exitOf, usageBytes } from './wait-status.js'
+import { exitOf, unknownExit, usageBytes } from './wait-status.js'
 
 const noHang = 1
 /** Room for posix_spawnattr_t (336 bytes in glibc). */
@@ -43,20 +42,19 @@ export function createPosixSpawner(libc: Libc): Spawner {
     status: new Int32Array(1),
     usage: Buffer.alloc(usageBytes),
   }
-  return { name: 'posix', spawn: spec => spawn(machine, spec) }
+  const fresh: Spawner = {
+    name: 'posix',
+    spawn: spec => spawn(machine, spec),
+    warm: options => new ForkServers(machine, fresh, options),
+  }
+  return fresh
 }
 
-interface Machine {
-  readonly libc: Libc
-  readonly poller: Poller
-  readonly buffers: ReadBuffers
+interface Machine extends PipeTools {
   readonly attributes: Buffer
-  readonly devNull: number
   readonly peak: PeakMemory
   readonly slots: StartSlots
   readonly actions: FileActions
-  /** For calls that return at once: one at a time. */
-  readonly pair: Int32Array
   readonly status: Int32Array
   readonly usage: Buffer
 }
@@ -75,46 +73,16 @@ function childAttributes(libc: Libc): Buffer {
   return attributes
 }
 
-/** The descriptors of one start: ours stay open when it succeeds, the child's are closed either way. */
-interface Ends {
-  readonly ours: number[]
-  readonly childs: number[]
-}
-
-/** Opens a pipe and answers the child's end. */
-function openPipe({ libc, pair }: Machine, ends: Ends, weRead: boolean, file: ByteString): number {
-  if (libc.pipe2(pair, closeOnExec) !== 0) {
-    throw new SpawnError(errnoName(libc.errno()), file)
-  }
-  const [read = -1, write = -1] = pair
-  const childs = weRead ? write : read
-  ends.ours.push(weRead ? read : write)
-  ends.childs.push(childs)
-  return childs
-}
-
-function closeAll(libc: Libc, fds: readonly number[]): void {
-  for (const fd of fds) libc.close(fd)
-}
-
 async function spawn(machine: Machine, spec: SpawnSpec): Promise<Child> {
-  const { libc } = machine
-  const ends: Ends = { ours: [], childs: [] }
+  const pipes = openPipes(machine, spec)
   try {
-    const stdout = openPipe(machine, ends, true, spec.file)
-    const stderr = openPipe(machine, ends, true, spec.file)
-    let stdin = typeof spec.stdin === 'number' ? spec.stdin : machine.devNull
-    if (spec.stdin === 'pipe') {
-      stdin = openPipe(machine, ends, false, spec.file)
-      libc.fcntl(ends.ours[2] ?? -1, setStatusFlags, nonBlocking)
-    }
-    const pid = await startProcess(machine, spec, [stdin, stdout, stderr])
-    return adopt(machine, pid, ends)
+    const pid = await startProcess(machine, spec, pipes.stdio)
+    return adopt(machine, pid, pipes.ours)
   } catch (error) {
-    closeAll(libc, ends.ours)
+    pipes.closeOurs()
     throw error
   } finally {
-    closeAll(libc, ends.childs)
+    pipes.closeChilds()
   }
 }
 
@@ -150,23 +118,14 @@ function startProcess(
   })
 }
 
-function adopt(machine: Machine, pid: number, ends: Ends): Child {
-  const { libc, poller, buffers, peak } = machine
-  const [stdout = -1, stderr = -1, stdin] = ends.ours
+function adopt(machine: Machine, pid: number, ours: readonly number[]): Child {
+  const { peak } = machine
   let peakKiB: number | undefined
   const samplePeak = (): void => {
     peakKiB = peak.sample(pid) ?? peakKiB
   }
-  return {
-    pid,
-    stdin: stdin === undefined ? undefined : new PolledWriter(libc, poller, stdin),
-    stdout: new PolledReader(libc, poller, buffers, stdout, samplePeak),
-    stderr: new PolledReader(libc, poller, buffers, stderr),
-    exited: reap(machine, pid, waitedKiB => peak.settle(waitedKiB, peakKiB)),
-    // After the leader is reaped its number stays taken as long as its group has members; with none
-    // left the call fails, and numbers come back only after all others have been used.
-    kill: signal => libc.kill(-pid, signal === 0 ? 0 : constants.signals[signal]) === 0,
-  }
+  const exited = reap(machine, pid, waitedKiB => peak.settle(waitedKiB, peakKiB))
+  return childOf(machine, pid, ours, exited, samplePeak)
 }
 
 function reap(
@@ -179,6 +138,7 @@ function reap(
     const collect = (): boolean => {
       const waited = libc.wait4(pid, status, noHang, usage)
       if (waited === 0) return false
+      // Else somebody else in this Node has reaped our child.
       resolve(waited === pid ? exitOf(status[0] ?? 0, usage, peakOf) : unknownExit)
       return true
     }
@@ -195,6 +155,3 @@ function reap(
     })
   })
 }
-
-/** Somebody else in this Node reaped our child. */
-const unknownExit: ProgramExit = { code: undefined, signal: undefined, usage: undefined }

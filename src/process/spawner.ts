@@ -3,6 +3,7 @@
  * machine starts them. Types only; `choose.ts` says which implementation this machine gets.
  */
 import type { ByteString, ProgramExit } from '../gateway.js'
+import type { Logger } from '../log.js'
 
 /** What to start. */
 export interface SpawnSpec {
@@ -69,6 +70,28 @@ export interface Spawner {
    * @throws SpawnError with the system's error code (`ENOENT`, `EACCES`, `ENOEXEC`, `EAGAIN`, `E2BIG`…)
    */
   spawn(spec: SpawnSpec): Promise<Child>
+  /** Makes a spawner that forks scripts off warm interpreters; absent where the machine has no way to. */
+  warm?(options: WarmOptions): WarmSpawner
+}
+
+/** What warm starts need to know. */
+export interface WarmOptions {
+  readonly log: Logger
+  /**
+   * Whether a variable may differ from request to request. All others are those of the interpreter itself:
+   * scripts whose others differ do not share one.
+   */
+  readonly isRequestVariable: (name: string) => boolean
+  /** How long a fork server may stay silent when it is asked, milliseconds; default 5,000. */
+  readonly patienceMs?: number
+}
+
+/** A spawner with fork servers of its own. What it cannot fork it starts fresh. */
+export interface WarmSpawner extends Spawner {
+  /** Ends the fork servers; settles when they are gone. Programs that run are left alone. */
+  close(): Promise<void>
+  /** KILL to the fork servers at once. */
+  kill(): void
 }
 
 /** The system refused to start a program. */
