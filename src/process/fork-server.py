@@ -15,6 +15,7 @@ import gc
 import io
 import os
 import site
+import stat
 import sysconfig
 from time import monotonic
 
@@ -76,23 +77,25 @@ class Control:
 
 
 class Scripts:
-    """Compiled scripts by path, each with what its file was like."""
+    """Scripts by path: what the file was like, the compiled code, the path as text and its real folder."""
 
     def __init__(self):
         self.known = {}
 
-    def code(self, path):
-        """None for what cannot be compiled without a word: it is run fresh, and says it itself."""
+    def look_up(self, path):
+        """Without code for what cannot be compiled without a word: it is run fresh, and says it itself."""
         found = os.stat(path)
         mark = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
         known = self.known.get(path)
         if known is not None and known[0] == mark:
-            return known[1]
+            return known
         if len(self.known) >= MOST_SCRIPTS:
             self.known.clear()
-        code = compile_quietly(path)
-        self.known[path] = (mark, code)
-        return code
+        text = os.fsdecode(path)
+        folder = os.path.dirname(os.path.realpath(text))
+        known = (mark, compile_quietly(path), text, folder)
+        self.known[path] = known
+        return known
 
 
 def compile_quietly(path):
@@ -143,12 +146,15 @@ class Modules:
         self.looked = now
         return any(mark_of(file) != mark for file, mark in self.marks.items())
 
-    def shareable(self, script):
+    def shareable(self, path):
         """Names that a script has loaded and the parent might: inner ones first."""
-        folder = os.path.dirname(os.fsdecode(script)) + os.sep
+        new = sys.modules.keys() - self.tried
+        if not new:
+            return []
+        folder = os.path.dirname(path) + os.sep
         names = []
         for name, module in list(sys.modules.items()):
-            if name in self.tried or name == "__main__":
+            if name not in new:
                 continue
             spec = getattr(module, "__spec__", None)
             if spec is None or spec.name != name:
@@ -228,9 +234,10 @@ def try_modules(names, script, control):
 class Job:
     """A script to run: what the child knows when it leaves the loop."""
 
-    def __init__(self, slot, script, cwd, variables, rights, code):
+    def __init__(self, slot, path, folder, cwd, variables, rights, code):
         self.slot = slot
-        self.script = script
+        self.path = path
+        self.folder = folder
         self.cwd = cwd
         self.variables = variables
         self.rights = rights
@@ -241,6 +248,7 @@ class Server:
     def __init__(self):
         self.control = Control()
         self.scripts = Scripts()
+        self.streams = Streams()
         self.modules = Modules(shared_folders())
         self.safe_path = getattr(sys.flags, "safe_path", False) or sys.flags.isolated
 
@@ -262,12 +270,12 @@ class Server:
         if self.modules.changed():
             os._exit(0)
         try:
-            code = self.scripts.code(script)
+            _, code, path, folder = self.scripts.look_up(script)
             pid = -1 if code is None else os.fork()
         except OSError:
             pid = -1
         if pid == 0:
-            return Job(slot, script, cwd, words[4:], rights, code)
+            return Job(slot, path, folder, cwd, words[4:], rights, code)
         for descriptor in rights:
             os.close(descriptor)
         if pid < 0:
@@ -341,18 +349,19 @@ class Server:
         control.send(b"started", job.slot, b"%d" % os.getpid())
         control.close()
 
-        environ = os.environb
+        known = os.environ._data
         for variable in job.variables:
             name, _, value = variable.partition(b"=")
-            environ[name] = value
-        path = os.fsdecode(job.script)
+            known[name] = value
+            os.putenv(name, value)
+        path, folder = job.path, job.folder
         sys.argv[:] = [path]
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[-1] = path
         if not self.safe_path:
             sys.path_importer_cache.pop(sys.path[0], None)
-            sys.path[0] = os.path.dirname(os.path.realpath(path))
-        open_streams()
+            sys.path[0] = folder
+        self.streams.open()
         if "numpy.random" in sys.modules:
             sys.modules["numpy.random"].seed()
         main = type(sys)("__main__")
@@ -368,17 +377,34 @@ class Server:
         return names
 
 
-def open_streams():
-    """As the interpreter does at its start: the descriptors have changed their kind."""
-    sys.stdin = sys.__stdin__ = open_stream(sys.__stdin__, 0, "r")
-    sys.stdout = sys.__stdout__ = open_stream(sys.__stdout__, 1, "w")
-    sys.stderr = sys.__stderr__ = open_stream(sys.__stderr__, 2, "w")
+class Streams:
+    """The standard streams as the interpreter makes them for the kinds of descriptors that a child gets."""
+
+    def __init__(self):
+        # stdout and stderr are pipes here as there. stdin has become /dev/null; a pipe is the other usual kind.
+        self.null = open_stream(sys.__stdin__, 0, "r")
+        spare = os.dup(0)
+        read, write = os.pipe()
+        os.dup2(read, 0)
+        self.pipe = open_stream(sys.__stdin__, 0, "r")
+        os.dup2(spare, 0)
+        for descriptor in (spare, read, write):
+            os.close(descriptor)
+
+    def open(self):
+        mode = os.fstat(0).st_mode
+        if stat.S_ISCHR(mode):
+            stream = self.null
+        elif stat.S_ISFIFO(mode):
+            stream = self.pipe
+        else:
+            stream = open_stream(sys.__stdin__, 0, "r")
+        sys.stdin = sys.__stdin__ = stream
 
 
 def open_stream(old, descriptor, mode):
-    buffering = 0 if mode == "w" and isinstance(old.buffer, io.FileIO) else -1
-    binary = open(descriptor, mode + "b", buffering, closefd=False)
-    (binary if buffering == 0 else binary.raw).name = old.name
+    binary = open(descriptor, mode + "b", -1, closefd=False)
+    binary.raw.name = old.name
     stream = io.TextIOWrapper(
         binary, old.encoding, old.errors, "\n", old.line_buffering, old.write_through
     )
@@ -415,9 +441,9 @@ def leave(server, job, status):
         # Before Python 3.10 the last failure is raised once more after it has been said.
         pass
     modules = server.modules
-    missed = modules.shareable(job.script)
+    missed = modules.shareable(job.path)
     if missed:
-        server.control.note(["missed", os.fsdecode(job.script), *missed])
+        server.control.note(["missed", job.path, *missed])
     if is_simple(modules) and flush_all() and clear_main(modules):
         os._exit(status)
 
@@ -426,10 +452,8 @@ def is_simple(modules):
     """Neither threads, nor libraries that may have something to do at exit."""
     if modules.foreign or "ctypes" in sys.modules or len(sys._current_frames()) > 1:
         return False
-    for name, module in list(sys.modules.items()):
-        if name not in modules.loaded and is_foreign(getattr(module, "__file__", None) or ""):
-            return False
-    return True
+    new = sys.modules.keys() - modules.loaded
+    return not any(is_foreign(getattr(sys.modules[name], "__file__", None) or "") for name in new)
 
 
 def flush_all():
