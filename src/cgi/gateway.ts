@@ -15,13 +15,13 @@ import type {
   ProgramExit,
 } from '../gateway.js'
 import type { Logger } from '../log.js'
-import { type Child, SpawnError, type Spawner } from '../process/spawner.js'
+import { type Child, SpawnError, type Spawner, type WarmSpawner } from '../process/spawner.js'
 import { Slots } from '../slots.js'
 import { reportDropped } from './dropped-headers.js'
 import { createEnvironment, type EnvironmentBuilder } from './environment.js'
 import { explainExecFailure } from './exec-failure.js'
 import { HeadResponses } from './head-response.js'
-import { metaVariables } from './meta-variables.js'
+import { isRequestVariable, metaVariables } from './meta-variables.js'
 import type { CgiRouteConfig } from './options.js'
 import { prepareBody, type ReadyBody } from './request-body.js'
 import { createScriptFinder, type ScriptFinder, type ScriptFound } from './script.js'
@@ -50,6 +50,7 @@ interface Running {
 
 export class CgiGateway implements Gateway {
   readonly #options: CgiGatewayOptions
+  readonly #warm: WarmSpawner | undefined
   readonly #find: ScriptFinder
   readonly #environment: EnvironmentBuilder
   readonly #admission: Admission
@@ -60,6 +61,7 @@ export class CgiGateway implements Gateway {
   constructor(options: CgiGatewayOptions) {
     const { route, hostEnvironment } = options
     this.#options = options
+    this.#warm = route.warm ? warmSpawner(options) : undefined
     this.#find = createScriptFinder(route)
     this.#environment = createEnvironment(route.env, hostEnvironment)
     this.#admission = new Admission({
@@ -96,11 +98,13 @@ export class CgiGateway implements Gateway {
     const running = [...this.#runs]
     for (const { run } of running) run.fail(new GatewayError('DRAINING'))
     await Promise.all(running.map(({ gone }) => gone))
+    await this.#warm?.close()
   }
 
   kill(): void {
     this.#admission.close()
     for (const { run } of this.#runs) run.kill()
+    this.#warm?.kill()
   }
 
   #variables(
@@ -147,7 +151,7 @@ export class CgiGateway implements Gateway {
 
   async #spawn(found: ScriptFound, body: ReadyBody, env: readonly ByteString[]): Promise<Child> {
     try {
-      return await this.#options.spawner.spawn({
+      return await (this.#warm ?? this.#options.spawner).spawn({
         file: found.exec,
         argv: found.argv,
         env,
@@ -240,4 +244,11 @@ export class CgiGateway implements Gateway {
       refused: error => run.fail(error),
     })
   }
+}
+
+function warmSpawner({ spawner, log, route }: CgiGatewayOptions): WarmSpawner | undefined {
+  if (spawner.warm !== undefined) return spawner.warm({ log, isRequestVariable })
+  const reason = 'processes are not started by posix_spawn'
+  log.warn({ route: route.path, reason }, 'warm mode is not to be had: scripts run fresh')
+  return undefined
 }

@@ -88,6 +88,33 @@ export function metaVariables(input: MetaVariableInput): Map<string, ByteString>
   return variables
 }
 
+/** Those that may differ from request to request, beside `HTTP_…`. */
+const requestVariables: ReadonlySet<string> = new Set([
+  ...['SERVER_NAME', 'SERVER_ADDR', 'SERVER_PORT', 'SERVER_PROTOCOL', 'REQUEST_SCHEME', 'HTTPS'],
+  ...['REMOTE_ADDR', 'REMOTE_HOST', 'REMOTE_PORT', 'REMOTE_USER', 'REMOTE_IDENT', 'AUTH_TYPE'],
+  ...[
+    'REQUEST_METHOD',
+    'REQUEST_URI',
+    'REQUEST_ID',
+    'QUERY_STRING',
+    'SCRIPT_NAME',
+    'SCRIPT_FILENAME',
+  ],
+  ...[
+    'DOCUMENT_URI',
+    'PATH_INFO',
+    'PATH_TRANSLATED',
+    'CONTENT_LENGTH',
+    'CONTENT_TYPE',
+    'GIT_PROTOCOL',
+  ],
+])
+
+/** Whether a variable of this name may differ from request to request of one route. */
+export function isRequestVariable(name: string): boolean {
+  return name.startsWith('HTTP_') || requestVariables.has(name)
+}
+
 function setDocumentRoot(
   variables: Map<string, ByteString>,
   documentRoot: ByteString | undefined,

@@ -85,6 +85,8 @@ export interface CgiRouteConfig extends ProgramRouteConfig {
   readonly program: boolean
   /** File name suffix (`.py`) → interpreter, resolved on PATH when it has no slash. */
   readonly interpreters: Readonly<Record<string, string>>
+  /** Python and Perl scripts are forked from an interpreter that is loaded already. */
+  readonly warm: boolean
   /** Script names tried for a directory. */
   readonly index: readonly string[]
   /** `git`: Git-Protocol becomes GIT_PROTOCOL as well. */
@@ -146,6 +148,7 @@ export const defaultCgiRoute: Omit<CgiRouteConfig, 'path' | 'target' | 'program'
   ...defaultProgramRoute,
   kind: 'cgi',
   interpreters: {},
+  warm: false,
   index: [],
   preset: undefined,
   processes: 64,

@@ -48,7 +48,9 @@ export async function furtherLines(
   const lines = [...describeServer(config, facts)]
   for (const route of config.routes) {
     lines.push(describeRoute(route))
-    if (route.kind === 'cgi') lines.push(...describeReport(await inspectRoute(route, env)))
+    if (route.kind !== 'cgi') continue
+    const warm = route.warm && facts.spawner.name === 'posix'
+    lines.push(...describeReport(await inspectRoute({ ...route, warm }, env)))
   }
   return `${lines.map(line => `  ${printable(line)}`).join('\n')}\n`
 }

@@ -11,6 +11,7 @@ import { fromText } from '../byte-string.js'
 import { createScriptFinder, type ScriptFinder, type ScriptFound } from '../cgi/script.js'
 import { GatewayError } from '../errors.js'
 import type { ByteString } from '../gateway.js'
+import { WarmPrograms } from '../process/warm-program.js'
 import type { CgiRouteConfig } from '../server/config.js'
 import { searchPathOf } from '../server/search-path.js'
 import { fault, inspectProgram, type ProgramVerdict } from './inspect-program.js'
@@ -127,10 +128,19 @@ function judge(
   found: ScriptFound | GatewayError,
   searchPath: string,
 ): ProgramVerdict {
-  if (!(found instanceof GatewayError)) return inspectProgram(found, searchPath)
+  if (!(found instanceof GatewayError)) {
+    const verdict = inspectProgram(found, searchPath)
+    if (!route.warm || verdict.runs === undefined || !isWarm(found)) return verdict
+    return { runs: `${verdict.runs}, warm` }
+  }
   const problem = problemOf(found, route, rest)
   const remedy = problem === brokenLink ? 'remove it, or create its target' : found.remedy
   return fault(problem, remedy)
+}
+
+function isWarm({ exec, argv }: ScriptFound): boolean {
+  const program = new WarmPrograms().of({ file: exec, argv })
+  return program !== undefined && !('refused' in program)
 }
 
 const brokenLink = 'a broken symbolic link'

@@ -60,7 +60,7 @@ export class WarmPrograms {
   readonly #known = new Map<ByteString, Known>()
 
   /** The verdict on what a spec would start; looked at again when the file has changed. */
-  of({ file, argv }: SpawnSpec): Verdict {
+  of({ file, argv }: Pick<SpawnSpec, 'file' | 'argv'>): Verdict {
     const script = argv.length === 1 ? file : argv[1]
     if (argv.length > 2 || argv[0] !== file || script === undefined) return undefined
     const stats = statOf(script)

@@ -111,14 +111,6 @@ function readRoutePath(document: ConfigDocument, place: SettingPath, given: stri
   return withTrailingSlash(given)
 }
 
-function refuseUnbuilt(document: ConfigDocument, place: SettingPath, what: string): never {
-  return document.failAtKey(
-    place,
-    `this version of Postern does not run ${what} yet`,
-    'remove it, or use cgi or fastcgi',
-  )
-}
-
 function readCgiRoute(
   surroundings: ConfigSurroundings,
   place: SettingPath,
@@ -126,8 +118,6 @@ function readCgiRoute(
   raw: RawCgiRoute,
   defaults: RouteDefaults,
 ): CgiRouteConfig {
-  const { document } = surroundings
-  if (raw.warm === true) refuseUnbuilt(document, [...place, 'warm'], 'warm cgi routes')
   const interpreters = readInterpreters(surroundings, [...place, 'interpreters'], raw.interpreters)
   const suffixes = Object.keys(interpreters)
   const standard = defaultCgiRoute
@@ -138,6 +128,7 @@ function readCgiRoute(
       suffixes.some(suffix => file.endsWith(suffix)),
     ),
     interpreters,
+    warm: raw.warm ?? standard.warm,
     index: raw.index ?? standard.index,
     preset: raw.preset ?? standard.preset,
     processes: raw.processes ?? standard.processes,

@@ -66,7 +66,7 @@ routes:
   - path: /x/
     cgi: cgi-bin
     interpreters: { .py: python-of-test, .sh: ./tool }
-    warm: false
+    warm: true
     index: index.cgi
     env: { set: { A: b }, pass: [TZ] }
     passAuthorization: true
@@ -91,6 +91,7 @@ routes:
     target: join(path, 'cgi-bin'),
     program: false,
     interpreters: { '.py': join(path, 'bin/python-of-test'), '.sh': join(path, 'tool') },
+    warm: true,
     index: ['index.cgi'],
     env: { set: { A: 'b' }, pass: ['TZ'] },
     passAuthorization: true,
