@@ -248,7 +248,9 @@ BEGIN {
 
     # The position of DATA is counted from the script's first byte.
     sub settle {
-        my $data = *main::DATA{IO};
+        # Looked up without naming it: perl would warn of a name that is used once.
+        my $glob = $main::{DATA};
+        my $data = ref \$glob eq 'GLOB' ? *{$glob}{IO} : undef;
         seek($data, tell($data) - $skipped, 0) if $data && defined fileno($data);
     }
 

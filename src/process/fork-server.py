@@ -446,6 +446,7 @@ def leave(server, job, status):
         server.control.note(["missed", job.path, *missed])
     if is_simple(modules) and flush_all() and clear_main(modules):
         os._exit(status)
+    gc.unfreeze()
 
 
 def is_simple(modules):
@@ -469,6 +470,8 @@ def flush_all():
 
 def clear_main(modules):
     """Lets go of what the script has made, so that its files are written and its finalizers run."""
+    # Twice, as the interpreter does: the first time brings a file before the buffers that it writes to.
+    gc.collect()
     streams = [sys.__stdin__, sys.__stdout__, sys.__stderr__]
     sys.stdin, sys.stdout, sys.stderr = streams
     for name in set(sys.modules) - modules.loaded:
@@ -503,6 +506,7 @@ server = Server()
 job = server.serve()
 # Only this frame is below those of the script.
 status = 0
+failure = None
 try:
     exec(job.code, server.become(job))
 except SystemExit as end:
@@ -510,14 +514,16 @@ except SystemExit as end:
     if status is None:
         raise
     end.__traceback__ = None
-except KeyboardInterrupt as error:
-    report(error)
-    # It has been said; the interpreter ends itself by the signal.
-    sys.excepthook = lambda *_: None
-    raise
 except BaseException as error:
-    report(error)
+    failure = error
+if failure is not None:
+    # Outside of the handler: what the hook raises has no context.
+    report(failure)
     status = 1
-    error.__traceback__ = None
+    if isinstance(failure, KeyboardInterrupt):
+        # It has been said; the interpreter ends itself by the signal.
+        sys.excepthook = lambda *_: None
+        raise failure
+    failure.__traceback__ = failure = None
 leave(server, job, status)
 raise SystemExit(status)

@@ -57,17 +57,17 @@ export async function startForkServer(
 ): Promise<ForkServer> {
   const { libc } = options.tools
   const channel = openChannel(libc)
-  try {
-    const process = await fresh.spawn({ ...spec, stdin: channel.servers })
-    const server = new ForkServer(process, channel.ours, options)
-    await server.ready
-    return server
-  } catch (error) {
-    if (error instanceof SpawnError) libc.close(channel.ours)
-    throw error
-  } finally {
-    libc.close(channel.servers)
-  }
+  const process = await fresh
+    .spawn({ ...spec, stdin: channel.servers })
+    .catch((error: unknown) => {
+      libc.close(channel.ours)
+      throw error
+    })
+    // Ours would hide its end.
+    .finally(() => libc.close(channel.servers))
+  const server = new ForkServer(process, channel.ours, options)
+  await server.ready
+  return server
 }
 
 export class ForkServer {
