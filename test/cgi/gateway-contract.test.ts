@@ -1,4 +1,5 @@
 /** The contract of every gateway, kept by CGI with each way of starting processes. */
+import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import { type Behaviours, gatewayContract, pathsBelow, type Subject } from '../contract/gateway.js'
 import { untilGone } from '../support/processes.js'
@@ -40,6 +41,23 @@ const start =
     }
   }
 
+const warm =
+  (script: string) =>
+  async (t: Test): Promise<Subject> => {
+    const server = await startTestServer(t, {
+      scripts: { [script]: program(`warm/${script}`) },
+      route: { warm: true },
+    })
+    return {
+      server,
+      failure: 500,
+      paths: pathsBelow(`/cgi-bin/${script}/`),
+      untilOver: async () => await untilGone(Number(await server.root.note('pid'))),
+    }
+  }
+
 const { name } = await spawnerNamed('default')
 gatewayContract(`CGI by ${name}`, start('default'))
 if (name !== 'node') gatewayContract('CGI by node', start('node'))
+if (existsSync('/usr/bin/python3')) gatewayContract('CGI by warm python', warm('contract.py'))
+if (existsSync('/usr/bin/perl')) gatewayContract('CGI by warm perl', warm('contract.pl'))

@@ -26,8 +26,16 @@ function folder(t: Test): string {
   return path
 }
 
-/** Addresses in memory are nobody's promise. */
-const lines = (text: string): string[] => text.replace(/0x[0-9a-f]{6,}/g, '0x…').split('\n')
+/**
+ * Addresses in memory are nobody's promise. What perl says differs in two places (docs/cgi.md): it counts the evals of
+ * the fork server too, and names it where it gives up compiling.
+ */
+const lines = (text: string): string[] =>
+  text
+    .replace(/0x[0-9a-f]{6,}/g, '0x…')
+    .replace(/\(eval \d+\)/g, '(eval 1)')
+    .replace(/^Execution of \S+ aborted/gm, 'Execution aborted')
+    .split('\n')
 
 const visible = ({ stdout, stderr, exit: { code, signal } }: Outcome) => ({
   stdout: lines(stdout),
@@ -79,7 +87,12 @@ async function compareStates(t: Test, script: string): Promise<void> {
   await compare(t, subject, 'without a body', spec)
   await compare(t, subject, 'a body', { ...spec, stdin: 'pipe' }, { body: 'body\r\nof lines\n' })
   await compare(t, subject, 'another folder', { ...spec, cwd: '/usr' })
-  for (const variable of ['LANG=C', 'LC_ALL=C.UTF-8', 'TZ=Asia/Tokyo', 'PYTHONIOENCODING=latin-1']) {
+  for (const variable of [
+    'LANG=C',
+    'LC_ALL=C.UTF-8',
+    'TZ=Asia/Tokyo',
+    'PYTHONIOENCODING=latin-1',
+  ]) {
     const env = [...spec.env.filter(entry => !entry.startsWith('LANG')), variable]
     await compare(t, subject, variable, { ...spec, env })
   }

@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { silentLogger } from '../../src/log.js'
 import { chooseSpawner } from '../../src/process/choose.js'
 import type { Child, Spawner, SpawnSpec } from '../../src/process/spawner.js'
 
@@ -303,6 +304,12 @@ for (const name of ['posix', 'node']) {
       const { spawner } = await chooseSpawner({ POSTERN_SPAWN: name })
       t.equal(spawner.name, name)
       await t.test('contract', t => suite(t, spawner))
+      const { warm } = spawner
+      if (warm === undefined) return
+      const forking = warm({ log: silentLogger, isRequestVariable: () => false })
+      // No fork server is written for a shell: the same suite holds for what is started fresh beside the others.
+      await t.test('contract, warm', t => suite(t, forking))
+      await forking.close()
     } catch (error) {
       if (process.env.REQUIRE_PEERS === '1') throw error
       t.pass(`skipped: ${String(error)}`, { skip: String(error) })
