@@ -6,15 +6,15 @@
  * of the fork server until it is asked for (`reap`), so its pid is not given to anybody else meanwhile. What
  * grows: starts under way and children that run, both bounded by the route's `processes`.
  */
-import type { ByteString, ProgramExit } from '../gateway.js'
+import type { ByteString } from '../gateway.js'
 import type { Logger } from '../log.js'
 import { type Slot, Slots } from '../slots.js'
 import { type ChildPipes, childOf, openPipes, type PipeTools } from './child-pipes.js'
+import { ForkExits } from './fork-exits.js'
 import { type ForkMessages, openChannel } from './fork-message.js'
 import { readable } from './poller.js'
 import { type Child, SpawnError, type Spawner, type SpawnSpec } from './spawner.js'
 import { StderrLines } from './stderr-lines.js'
-import { exitWith, unknownExit } from './wait-status.js'
 
 export interface ForkServerOptions {
   readonly tools: PipeTools
@@ -35,16 +35,8 @@ interface Start {
   readonly reject: (error: Error) => void
 }
 
-interface Running {
-  readonly resolve: (exit: ProgramExit) => void
-  /** Its exit was asked for. */
-  asked: boolean
-}
-
 /** Output of a fork server that is logged; what comes later is dropped. */
 const mostOutputBytes = 64 * 1024
-/** How often an exit is asked for when there is no descriptor to wait on. */
-const askMs = 20
 
 /**
  * Starts one and waits until it is ready.
@@ -77,7 +69,7 @@ export class ForkServer {
   readonly #channel: number
   readonly #options: ForkServerOptions
   #starts = new Slots<Start>()
-  readonly #running = new Slots<Running>()
+  readonly #exits: ForkExits
   /** Messages for which the channel had no room. */
   #unsent: (() => boolean)[] = []
   /** Answers that are due. */
@@ -91,6 +83,7 @@ export class ForkServer {
     this.#process = process
     this.#channel = channel
     this.#options = options
+    this.#exits = new ForkExits(options.tools, (slot, pid) => this.#askForExit(slot, pid))
     this.ready = new Promise((resolve, reject) => {
       this.#becameReady = resolve
       this.#neverReady = reject
@@ -186,10 +179,12 @@ export class ForkServer {
         this.#notStarted(Number(first))
         return
       case 'exited':
-        this.#exited(Number(first), more.map(Number))
+        this.#expect(-1)
+        this.#exits.told(Number(first), more.map(Number))
         return
       case 'running':
-        this.#stillRuns(Number(first))
+        this.#expect(-1)
+        this.#exits.stillRuns(Number(first))
         return
       case 'refused':
         this.#options.onRefused(first, more[0] ?? '')
@@ -203,7 +198,7 @@ export class ForkServer {
   #started(slot: Slot, pid: number): void {
     const start = this.#takeStart(slot)
     if (start === undefined) return
-    start.resolve(childOf(this.#options.tools, pid, start.pipes.ours, this.#untilExit(pid)))
+    start.resolve(childOf(this.#options.tools, pid, start.pipes.ours, this.#exits.until(pid)))
   }
 
   #notStarted(slot: Slot): void {
@@ -221,49 +216,9 @@ export class ForkServer {
     return start
   }
 
-  #untilExit(pid: number): Promise<ProgramExit> {
-    const { libc, poller } = this.#options.tools
-    return new Promise(resolve => {
-      const running: Running = { resolve, asked: false }
-      const slot = this.#running.add(running)
-      const pidfd = libc.pidfdOpen(pid)
-      if (pidfd < 0) {
-        const timer = setInterval(() => {
-          if (this.#running.at(slot) !== running) clearInterval(timer)
-          else if (!running.asked) this.#reap(slot, running, pid)
-        }, askMs)
-        return
-      }
-      poller.add(pidfd, readable, () => {
-        poller.close(pidfd)
-        this.#reap(slot, running, pid)
-      })
-    })
-  }
-
-  #reap(slot: Slot, running: Running, pid: number): void {
-    if (this.#state === 'gone') {
-      this.#running.remove(slot)
-      running.resolve(unknownExit)
-      return
-    }
-    running.asked = true
+  #askForExit(slot: Slot, pid: number): void {
     this.#expect(1)
     this.#send(() => this.#options.messages.send(this.#channel, `reap\0${slot}\0${pid}`))
-  }
-
-  #exited(slot: Slot, [status = 0, userUs = 0, systemUs = 0, maxRssKiB]: readonly number[]): void {
-    const running = this.#running.at(slot)
-    if (running === undefined) return
-    this.#running.remove(slot)
-    this.#expect(-1)
-    running.resolve(status < 0 ? unknownExit : exitWith(status, { userUs, systemUs, maxRssKiB }))
-  }
-
-  #stillRuns(slot: Slot): void {
-    const running = this.#running.at(slot)
-    if (running !== undefined) running.asked = false
-    this.#expect(-1)
   }
 
   /** More or fewer answers are due: silence is measured from here. */
@@ -308,7 +263,6 @@ export class ForkServer {
       resolve(undefined)
     }
     this.#starts = new Slots()
-    // Those that were not asked for still run: their own descriptors tell when they end.
-    for (const { asked, resolve } of this.#running) if (asked) resolve(unknownExit)
+    this.#exits.giveUp()
   }
 }

@@ -1,0 +1,84 @@
+/**
+ * Warm CGI against fresh processes, for the scripts it is meant for: `npx tsx bench/warm.ts [seconds] [rounds]`.
+ *
+ * Two servers of the built Postern with the same scripts, one with `warm: true`, take turns. Prints a Markdown table:
+ * requests per second, median with least and greatest round, and the median of the ratios round by round. Errors and
+ * wrong answers end it. What it does not say: how long the first request takes, which starts the fork server.
+ */
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { runLoad } from './load.js'
+import { startPostern } from './postern.js'
+import { freePort, type RunningServer } from './server.js'
+import { buildSite, type Site } from './site.js'
+import { medianRatio, spread } from './stats.js'
+
+const scripts = ['hello.py', 'imports.py', 'hello.pl', 'cgi-pm.pl']
+const modes = ['fresh', 'warm'] as const
+type Mode = (typeof modes)[number]
+const clients = 16
+const answerBytes = 'Hello, world\n'.length
+
+function fill(root: string): void {
+  const cgiBin = join(root, 'cgi-bin')
+  mkdirSync(cgiBin)
+  for (const name of scripts) {
+    copyFileSync(join(import.meta.dirname, 'programs', name), join(cgiBin, name))
+    chmodSync(join(cgiBin, name), 0o755)
+  }
+}
+
+async function start(site: Site, mode: Mode): Promise<RunningServer> {
+  const directory = site.serverDirectory(mode)
+  const port = await freePort()
+  const route = { path: '/cgi-bin/', cgi: join(site.root, 'cgi-bin'), warm: mode === 'warm' }
+  const config = { listen: `127.0.0.1:${port}`, log: { access: 'off' }, routes: [route] }
+  const file = join(directory, 'postern.json')
+  writeFileSync(file, JSON.stringify(config))
+  return await startPostern(site, directory, port, ['-c', file])
+}
+
+/** Requests per second. @throws Error when an answer is wrong or missing */
+async function measure(site: Site, port: number, script: string, seconds: number): Promise<number> {
+  const path = `/cgi-bin/${script}`
+  const request = { port, path, clients, seconds, postBytes: undefined, answerBytes }
+  const report = await runLoad(join(site.tools, 'load'), request)
+  if (report.errors + report.wrong > 0) {
+    throw new Error(`${script}: ${report.errors} errors, ${report.wrong} wrong answers`)
+  }
+  return report.requests / report.seconds
+}
+
+async function compare(site: Site, seconds: number, rounds: number): Promise<void> {
+  const servers = [await start(site, 'fresh'), await start(site, 'warm')]
+  try {
+    console.log(`| script | ${modes.join(' | ')} | ratio |\n|---|---|---|---|`)
+    for (const script of scripts) {
+      const rates: number[][] = servers.map(() => [])
+      for (const { port } of servers) await measure(site, port, script, Math.min(1, seconds))
+      for (let round = 0; round < rounds; round++) {
+        for (const [i, { port }] of servers.entries()) {
+          rates[i]?.push(await measure(site, port, script, seconds))
+        }
+      }
+      const [fresh = [], warm = []] = rates
+      const ratio = medianRatio(warm, [fresh]) ?? Number.NaN
+      console.log(`| ${script} | ${shown(fresh)} | ${shown(warm)} | ${ratio.toFixed(1)} |`)
+    }
+  } finally {
+    for (const server of servers) await server.stop()
+  }
+}
+
+function shown(rates: readonly number[]): string {
+  const { median, min, max } = spread(rates)
+  return `${median.toFixed(0)} (${min.toFixed(0)} to ${max.toFixed(0)})`
+}
+
+const [seconds = '2', rounds = '5'] = process.argv.slice(2)
+const site = buildSite(fill)
+try {
+  await compare(site, Number(seconds), Number(rounds))
+} finally {
+  site.remove()
+}
