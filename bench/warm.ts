@@ -7,6 +7,7 @@
  */
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { until } from './child.js'
 import { runLoad } from './load.js'
 import { startPostern } from './postern.js'
 import { freePort, type RunningServer } from './server.js'
@@ -35,7 +36,19 @@ async function start(site: Site, mode: Mode): Promise<RunningServer> {
   const config = { listen: `127.0.0.1:${port}`, log: { access: 'off' }, routes: [route] }
   const file = join(directory, 'postern.json')
   writeFileSync(file, JSON.stringify(config))
-  return await startPostern(site, directory, port, ['-c', file])
+  const server = await startPostern(site, directory, port, ['-c', file])
+  await until(
+    () => answers(port),
+    () => server.ended() ?? 'postern does not answer',
+  )
+  return server
+}
+
+async function answers(port: number): Promise<boolean> {
+  return await fetch(`http://127.0.0.1:${port}/`).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Requests per second. @throws Error when an answer is wrong or missing */

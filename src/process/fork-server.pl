@@ -195,7 +195,7 @@ BEGIN {
     # True in a child that is to run the script.
     sub start {
         my ($words, $descriptors) = @_;
-        my (undef, $slot, $path, $cwd, @variables) = @$words;
+        my (undef, $slot, $path, $cwd, undef, @variables) = @$words;
         leave(0) if changed();
         # A path that a #line comment cannot hold.
         my $pid = $path =~ /["\n]/ ? undef : fork;

@@ -15,7 +15,6 @@ import gc
 import io
 import os
 import site
-import stat
 import sysconfig
 from time import monotonic
 
@@ -234,11 +233,12 @@ def try_modules(names, script, control):
 class Job:
     """A script to run: what the child knows when it leaves the loop."""
 
-    def __init__(self, slot, path, folder, cwd, variables, rights, code):
+    def __init__(self, slot, path, folder, cwd, kind, variables, rights, code):
         self.slot = slot
         self.path = path
         self.folder = folder
         self.cwd = cwd
+        self.input = kind
         self.variables = variables
         self.rights = rights
         self.code = code
@@ -266,7 +266,9 @@ class Server:
 
     def start(self, words, rights):
         """Forks; the job in the child, None in the parent."""
-        slot, script, cwd = words[1:4]
+        slot, script, cwd, kind = words[1:5]
+        # Split here: in the child every page that is written to is copied first.
+        variables = [variable.partition(b"=")[::2] for variable in words[5:]]
         if self.modules.changed():
             os._exit(0)
         try:
@@ -275,7 +277,7 @@ class Server:
         except OSError:
             pid = -1
         if pid == 0:
-            return Job(slot, path, folder, cwd, words[4:], rights, code)
+            return Job(slot, path, folder, cwd, kind, variables, rights, code)
         for descriptor in rights:
             os.close(descriptor)
         if pid < 0:
@@ -350,9 +352,8 @@ class Server:
         control.close()
 
         known = os.environ._data
-        for variable in job.variables:
-            name, _, value = variable.partition(b"=")
-            known[name] = value
+        known.update(job.variables)
+        for name, value in job.variables:
             os.putenv(name, value)
         path, folder = job.path, job.folder
         sys.argv[:] = [path]
@@ -361,7 +362,7 @@ class Server:
         if not self.safe_path:
             sys.path_importer_cache.pop(sys.path[0], None)
             sys.path[0] = folder
-        self.streams.open()
+        self.streams.open(job.input)
         if "numpy.random" in sys.modules:
             sys.modules["numpy.random"].seed()
         main = type(sys)("__main__")
@@ -391,11 +392,11 @@ class Streams:
         for descriptor in (spare, read, write):
             os.close(descriptor)
 
-    def open(self):
-        mode = os.fstat(0).st_mode
-        if stat.S_ISCHR(mode):
+    def open(self, kind):
+        """`none` for /dev/null, `pipe`, or anything else."""
+        if kind == b"none":
             stream = self.null
-        elif stat.S_ISFIFO(mode):
+        elif kind == b"pipe":
             stream = self.pipe
         else:
             stream = open_stream(sys.__stdin__, 0, "r")

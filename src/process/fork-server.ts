@@ -107,7 +107,8 @@ export class ForkServer {
     return new Promise((resolve, reject) => {
       const slot = this.#starts.add({ spec, pipes, resolve, reject })
       this.#expect(1)
-      const words = `start\0${slot}\0${script}\0${spec.cwd}${variables}`
+      const input = typeof spec.stdin === 'number' ? 'file' : spec.stdin
+      const words = `start\0${slot}\0${script}\0${spec.cwd}\0${input}${variables}`
       this.#send(() => {
         if (!this.#options.messages.send(this.#channel, words, pipes.stdio)) return false
         pipes.closeChilds()
