@@ -226,7 +226,9 @@ export class CgiGateway implements Gateway {
 
   /** E-32: a complete answer stands, whatever the program says at its end. */
   #reportExit(request: GatewayRequest, exit: ProgramExit, run: ScriptRun): void {
-    if (exit.code === 0 || run.failed) return
+    // Without a signal either nobody could tell how it ended.
+    if ((exit.code ?? 0) === 0 && exit.signal === undefined) return
+    if (run.failed) return
     const { script, pid } = request.facts
     const fields = { id: request.id, script, pid, code: exit.code, signal: exit.signal }
     this.#options.log.warn(fields, 'the program answered and then ended with a failure')

@@ -18,7 +18,7 @@ BEGIN {
         : (recvmsg => 212, wait4 => 260, dup3 => 24, setsid => 157, memfd => 279, exit => 94, close => 57);
     my $close_on_exec = 02000000;
     my $most_bytes = 64 * 1024;
-    my $trial_seconds = 5;
+    my $trial_seconds = 2;
 
     my ($control, $program, $notes, $notes_path, $server);
     my (%loaded, %tried, %marks, $trial, $looked, @folders);
@@ -105,6 +105,7 @@ BEGIN {
     sub try_modules {
         my ($path, @names) = @_;
         my @verdicts;
+        alarm $trial_seconds;
         for my $name (@names) {
             my $pid = fork;
             next unless defined $pid;

@@ -21,7 +21,7 @@ from time import monotonic
 MOST_BYTES = 64 * 1024
 MOST_SCRIPTS = 200
 LOOK_AGAIN = 1.0  # seconds between looks at the files of loaded modules
-TRIAL_SECONDS = 5
+TRIAL_SECONDS = 2
 
 
 def shared_folders():

@@ -124,6 +124,8 @@ export class ForkServer {
     const late = setTimeout(() => this.#process.kill('SIGKILL'), this.#options.patienceMs)
     await this.#process.exited
     clearTimeout(late)
+    // Whoever tries modules for it is of its group; the children of requests are not.
+    this.#process.kill('SIGKILL')
   }
 
   /** KILL at once. What was being started is started fresh. */

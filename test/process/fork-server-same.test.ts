@@ -129,6 +129,26 @@ t.test('python: modules, sources in other encodings, and what does not compile',
   await compare(t, subject, 'warns', scriptSpec(warmProgram('warns.py')), { forked: false })
 })
 
+t.test('python: words of the #! line, and an interpreter that the route maps', async t => {
+  if (peer(t, 'python3', ['/usr/bin/python3']) === undefined) return
+  const subject = await warmSpawner(t)
+  if (subject === undefined) return
+  const path = folder(t)
+  const text = readFileSync(warmProgram('state.py'), 'utf8')
+  for (const line of [
+    '/usr/bin/python3 -I',
+    '/usr/bin/python3 -SuB',
+    '/usr/bin/env -S python3 -O',
+  ]) {
+    const script = join(path, `state${line.slice(-2)}.py`)
+    writeFileSync(script, text.replace(/^#!.*/, `#!${line}`), { mode: 0o755 })
+    await compare(t, subject, line, scriptSpec(script))
+  }
+  const spec = scriptSpec(warmProgram('state.py'))
+  const mapped = { file: '/usr/bin/python3', argv: ['/usr/bin/python3', spec.file] }
+  await compare(t, subject, 'mapped', { ...spec, ...mapped })
+})
+
 t.test('perl: every end of a script', async t => {
   if (perlWith(t, 'CGI') === undefined) return
   await compareEnds(t, 'ends.pl', casesIn('ends.pl', /^ {4}(\w+) => sub/gm))
