@@ -2,7 +2,11 @@
  * The table of meta-variables (conventions B, RFC 3875 §4.1), as a pure function.
  */
 import t from 'tap'
-import { type MetaVariableInput, metaVariables } from '../../src/cgi/meta-variables.js'
+import {
+  isRequestVariable,
+  type MetaVariableInput,
+  metaVariables,
+} from '../../src/cgi/meta-variables.js'
 import type { ErrorCode } from '../../src/errors.js'
 import type { GatewayRequest } from '../../src/gateway.js'
 
@@ -283,4 +287,38 @@ t.test('B: the request id is ours, whatever the client calls its own', async t =
     t.equal(found.get('HTTP_X_REQUEST_ID'), 'id-1', name)
     t.equal(found.get('REQUEST_ID'), 'id-1', name)
   }
+})
+
+t.test('what differs between two requests is known as such by its name', async t => {
+  const first = variables({})
+  const other = variables(
+    {
+      id: 'id-2',
+      method: 'POST',
+      target: '/other?y',
+      protocol: 'HTTP/1.0',
+      query: 'y',
+      rawHeaders: ['Content-Type', 'text/plain', 'Git-Protocol', 'version=2', 'X-A', '1'],
+      host: 'other.test',
+      remote: { address: '192.0.2.8', port: 1 },
+      local: { address: '192.0.2.2', port: 1 },
+      tls: true,
+    },
+    {
+      scriptName: '/other',
+      pathInfo: '/x',
+      scriptFilename: '/srv/cgi/other',
+      contentLength: 5,
+      preset: 'git',
+      authentication: { type: 'Basic', user: 'joe' },
+    },
+  )
+  const differ = [...other.keys()].filter(name => first.get(name) !== other.get(name))
+  t.ok(differ.length > 20, `${differ.length} differ`)
+  t.strictSame(
+    differ.filter(name => !isRequestVariable(name)),
+    [],
+  )
+  const same = ['GATEWAY_INTERFACE', 'SERVER_SOFTWARE', 'DOCUMENT_ROOT', 'REDIRECT_STATUS', 'PATH']
+  t.strictSame(same.filter(isRequestVariable), [])
 })

@@ -1,5 +1,5 @@
 /** What the banner says of each script, before anybody asks for it. */
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { inspectRoute } from '../../src/cli/inspect.js'
@@ -21,6 +21,22 @@ async function verdicts(root: TempRoot, changes: Partial<CgiRouteConfig> = {}) {
     ]),
   )
 }
+
+t.test('warm: scripts that a fork server runs are named so', async t => {
+  const root = tempRoot(t, {
+    'a.sh': '#!/bin/sh\n',
+    'b.py': '#!/usr/bin/env sh\n',
+    'c.pl': '#!/usr/bin/perl -w\n',
+    'd.pl': '#!/usr/bin/perl -T\n',
+  })
+  if (!existsSync('/usr/bin/perl')) return
+  t.same(await verdicts(root, { warm: true }), {
+    '/cgi-bin/a.sh': '#!/bin/sh',
+    '/cgi-bin/b.py': '#!/usr/bin/env sh',
+    '/cgi-bin/c.pl': '#!/usr/bin/perl -w, warm',
+    '/cgi-bin/d.pl': '#!/usr/bin/perl -T',
+  })
+})
 
 t.test('how scripts run', async t => {
   const root = tempRoot(t, {
