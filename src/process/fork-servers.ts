@@ -16,7 +16,11 @@ import { isWrapped, type WarmProgram, WarmPrograms } from './warm-program.js'
 
 const mostServers = 8
 const defaultPatienceMs = 5_000
-/** Time from a failed start to the next attempt, doubling. */
+/** One that lived no longer than this did not live. */
+const shortLifeMs = 1_000
+/** So many short lives in a row are no accident. */
+const mostShortLives = 3
+/** Time from a failed start, or a short life too many, to the next attempt, doubling. */
 const firstPauseMs = 1_000
 const longestPauseMs = 60_000
 
@@ -27,6 +31,8 @@ interface Place {
   /** No attempt before this time. */
   notBefore: number
   pauseMs: number
+  /** Short lives in a row. */
+  shortLives: number
 }
 
 /** An environment in its two halves. */
@@ -123,7 +129,13 @@ export class ForkServers implements WarmSpawner {
       this.#crowded = true
       return undefined
     }
-    const place = { server: undefined, starting: undefined, notBefore: 0, pauseMs: firstPauseMs }
+    const place: Place = {
+      server: undefined,
+      starting: undefined,
+      notBefore: 0,
+      pauseMs: firstPauseMs,
+      shortLives: 0,
+    }
     this.#places.set(key, place)
     return place
   }
@@ -159,6 +171,7 @@ export class ForkServers implements WarmSpawner {
     env: readonly ByteString[],
   ): Promise<ForkServer | undefined> {
     const interpreter = program.argv.map(shown).join(' ')
+    const born = performance.now()
     try {
       const argv = [...program.argv, program.server]
       const server = await startForkServer(
@@ -171,29 +184,44 @@ export class ForkServers implements WarmSpawner {
           patienceMs: this.#patienceMs,
           onRefused: (script, reason) => this.#programs.refuse(script, reason),
           onGone: () => {
+            if (place.server !== undefined && !this.#closed) this.#mourn(place, interpreter, born)
             place.server = undefined
           },
         },
       )
       this.#log.debug({ interpreter, pid: server.pid }, 'a fork server is ready')
       place.server = server
-      place.pauseMs = firstPauseMs
       return server
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#log.warn({ interpreter, reason }, 'no fork server: its scripts run fresh')
-      place.notBefore = performance.now() + place.pauseMs
-      place.pauseMs = Math.min(2 * place.pauseMs, longestPauseMs)
+      pause(place)
       return undefined
     } finally {
       place.starting = undefined
     }
   }
 
+  #mourn(place: Place, interpreter: string, born: number): void {
+    this.#log.info({ interpreter }, 'a fork server has ended; the next script starts another')
+    if (performance.now() - born > shortLifeMs) {
+      place.shortLives = 0
+      place.pauseMs = firstPauseMs
+      return
+    }
+    place.shortLives++
+    if (place.shortLives >= mostShortLives) pause(place)
+  }
+
   #tellRefusal(script: ByteString, reason: string): void {
     this.#programs.told(script)
     this.#log.warn({ script: shown(script), reason }, 'warm mode is refused: the script runs fresh')
   }
+}
+
+function pause(place: Place): void {
+  place.notBefore = performance.now() + place.pauseMs
+  place.pauseMs = Math.min(2 * place.pauseMs, longestPauseMs)
 }
 
 async function serverOf({ server, starting }: Place): Promise<ForkServer | undefined> {

@@ -255,3 +255,18 @@ warmTest('an environment beyond one message, or of too many kinds: fresh', async
   t.strictSame(forked, [...Array(7).fill(true), false, false], 'eight fork servers and no more')
   t.equal(said(subject, 'too many').length, 1)
 })
+
+warmTest('fork servers that keep dying: the next is tried after a pause', async (t, subject) => {
+  const { warm } = subject
+  const spec = scriptSpec(warmProgram('coded.py'))
+  for (let i = 0; i < 3; i++) {
+    t.ok((await run(warm, spec)).forked)
+    const server = subject.server()
+    process.kill(server, 'SIGKILL')
+    await untilGone(server)
+    await waitFor('it is missed', () => said(subject, 'a fork server has ended').length > i)
+  }
+  const outcome = await run(warm, spec)
+  t.notOk(outcome.forked, 'fresh meanwhile')
+  t.equal(outcome.exit.code, 0)
+})
