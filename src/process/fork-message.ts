@@ -1,8 +1,8 @@
 /**
  * Messages to and from a fork server: one datagram each on a SOCK_SEQPACKET pair, words with NUL between them.
  *
- * To it: `start SLOT SCRIPT CWD INPUT VARIABLE…` with three descriptors (SCM_RIGHTS), `reap SLOT PID`; INPUT is `none`,
- * `pipe` or `file`. From it or the
+ * To it: `start SLOT SCRIPT CWD INPUT COUNT ARGUMENT… VARIABLE…` with three descriptors (SCM_RIGHTS), `reap SLOT PID`;
+ * INPUT is `none`, `pipe` or `file`. From it or the
  * child: `ready`, `started SLOT PID`, `fresh SLOT REASON`, `exited SLOT STATUS USER SYSTEM PEAK`, `running SLOT`,
  * `refused SCRIPT REASON`. The memory for one message is used again for the next.
  */

@@ -196,12 +196,13 @@ BEGIN {
     # True in a child that is to run the script.
     sub start {
         my ($words, $descriptors) = @_;
-        my (undef, $slot, $path, $cwd, undef, @variables) = @$words;
+        my (undef, $slot, $path, $cwd, undef, $count, @variables) = @$words;
+        my @arguments = splice @variables, 0, $count;
         leave(0) if changed();
         # A path that a #line comment cannot hold.
         my $pid = $path =~ /["\n]/ ? undef : fork;
         if (defined $pid && $pid == 0) {
-            return 1 if become($slot, $path, $cwd, \@variables, $descriptors);
+            return 1 if become($slot, $path, $cwd, \@arguments, \@variables, $descriptors);
             say_to_postern('fresh', $slot);
             leave(0);
         }
@@ -212,7 +213,7 @@ BEGIN {
 
     # Makes this process what a fresh perl is when it reads the first line of the script.
     sub become {
-        my ($slot, $path, $cwd, $variables, $descriptors) = @_;
+        my ($slot, $path, $cwd, $arguments, $variables, $descriptors) = @_;
         chdir $cwd or return 0;
         open($script_handle, '<', $path) or return 0;
         return 0 if -d $script_handle;
@@ -229,7 +230,7 @@ BEGIN {
         $script = $path;
         $0 = $path;
         $^T = time;
-        @ARGV = ();
+        @ARGV = @$arguments;
         srand;
         # Read next, in place of what would follow in this file; then the script itself.
         my $text = qq(BEGIN { Postern::ForkServer::swap() } INIT { Postern::ForkServer::settle() }\n# line 1 "$path"\n);

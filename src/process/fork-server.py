@@ -233,12 +233,13 @@ def try_modules(names, script, control):
 class Job:
     """A script to run: what the child knows when it leaves the loop."""
 
-    def __init__(self, slot, path, folder, cwd, kind, variables, rights, code):
+    def __init__(self, slot, path, folder, cwd, kind, arguments, variables, rights, code):
         self.slot = slot
         self.path = path
         self.folder = folder
         self.cwd = cwd
         self.input = kind
+        self.arguments = arguments
         self.variables = variables
         self.rights = rights
         self.code = code
@@ -268,7 +269,9 @@ class Server:
         """Forks; the job in the child, None in the parent."""
         slot, script, cwd, kind = words[1:5]
         # Split here: in the child every page that is written to is copied first.
-        variables = [variable.partition(b"=")[::2] for variable in words[5:]]
+        count = 6 + int(words[5])
+        arguments = words[6:count]
+        variables = [variable.partition(b"=")[::2] for variable in words[count:]]
         if self.modules.changed():
             os._exit(0)
         try:
@@ -277,7 +280,7 @@ class Server:
         except OSError:
             pid = -1
         if pid == 0:
-            return Job(slot, path, folder, cwd, kind, variables, rights, code)
+            return Job(slot, path, folder, cwd, kind, arguments, variables, rights, code)
         for descriptor in rights:
             os.close(descriptor)
         if pid < 0:
@@ -356,9 +359,10 @@ class Server:
         for name, value in job.variables:
             os.putenv(name, value)
         path, folder = job.path, job.folder
-        sys.argv[:] = [path]
+        words = [path, *map(os.fsdecode, job.arguments)]
+        sys.argv[:] = words
         if hasattr(sys, "orig_argv"):
-            sys.orig_argv[-1] = path
+            sys.orig_argv[-1:] = words
         if not self.safe_path:
             sys.path_importer_cache.pop(sys.path[0], None)
             sys.path[0] = folder

@@ -98,17 +98,18 @@ export class ForkServer {
   }
 
   /**
-   * Forks a child for the script; undefined when it must be started fresh, because nothing was begun.
+   * Forks a child for the script; undefined when it must be started fresh, because nothing was begun. `tail` is
+   * the end of the message: the number of arguments, the arguments, the variables, a NUL before each.
    * @throws SpawnError when there are no descriptors, or nobody can tell whether it was begun
    */
-  start(script: ByteString, variables: ByteString, spec: SpawnSpec): Promise<Child | undefined> {
+  start(script: ByteString, tail: ByteString, spec: SpawnSpec): Promise<Child | undefined> {
     if (this.#state !== 'open') return Promise.resolve(undefined)
     const pipes = openPipes(this.#options.tools, spec)
     return new Promise((resolve, reject) => {
       const slot = this.#starts.add({ spec, pipes, resolve, reject })
       this.#expect(1)
       const input = typeof spec.stdin === 'number' ? 'file' : spec.stdin
-      const words = `start\0${slot}\0${script}\0${spec.cwd}\0${input}${variables}`
+      const words = `start\0${slot}\0${script}\0${spec.cwd}\0${input}${tail}`
       this.#send(() => {
         if (!this.#options.messages.send(this.#channel, words, pipes.stdio)) return false
         pipes.closeChilds()

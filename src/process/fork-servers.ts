@@ -15,6 +15,8 @@ import type { Child, Spawner, SpawnSpec, WarmOptions, WarmSpawner } from './spaw
 import { isWrapped, type WarmProgram, WarmPrograms } from './warm-program.js'
 
 const mostServers = 8
+/** What is left of a message beside its first words. */
+const mostTextBytes = mostMessageBytes - 100
 const defaultPatienceMs = 5_000
 /** One that lived no longer than this did not live. */
 const shortLifeMs = 1_000
@@ -95,12 +97,13 @@ export class ForkServers implements WarmSpawner {
   async #fork(program: WarmProgram, spec: SpawnSpec): Promise<Child | undefined> {
     const halves = this.#halve(spec.env)
     if (halves === undefined) return undefined
-    const words = halves.variables.length + program.script.length + spec.cwd.length
-    if (words > mostMessageBytes - 100) return undefined
+    const words = spec.argv.slice(2)
+    const tail = ['', words.length, ...words].join('\0') + halves.variables
+    if (tail.length + program.script.length + spec.cwd.length > mostTextBytes) return undefined
     const place = this.#placeOf(program, spec, halves)
     if (place === undefined) return undefined
     const server = place.server ?? (await this.#serverFor(place, program, spec, halves))
-    return await server?.start(program.script, halves.variables, spec)
+    return await server?.start(program.script, tail, spec)
   }
 
   /** Undefined for an environment that setenv(3) could not make. */

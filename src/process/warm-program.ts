@@ -52,6 +52,8 @@ const headBytes = 256
 const mostScripts = 1_000
 
 interface Known {
+  /** What was to be executed. */
+  readonly file: ByteString
   readonly stats: Stats
   verdict: Verdict
 }
@@ -61,15 +63,15 @@ export class WarmPrograms {
 
   /** The verdict on what a spec would start; looked at again when the file has changed. */
   of({ file, argv }: Pick<SpawnSpec, 'file' | 'argv'>): Verdict {
-    const script = argv.length === 1 ? file : argv[1]
-    if (argv.length > 2 || argv[0] !== file || script === undefined) return undefined
+    const script = argv[1] ?? file
+    if (argv[0] !== file) return undefined
     const stats = statOf(script)
     if (stats === undefined) return undefined
     const known = this.#known.get(script)
-    if (known !== undefined && isSame(known.stats, stats)) return known.verdict
+    if (known?.file === file && isSame(known.stats, stats)) return known.verdict
     const verdict = script === file ? verdictOnFile(file) : verdictOn(script, [file])
     if (this.#known.size >= mostScripts) this.#known.clear()
-    this.#known.set(script, { stats, verdict })
+    this.#known.set(script, { file, stats, verdict })
     return verdict
   }
 

@@ -96,6 +96,9 @@ async function compareStates(t: Test, script: string): Promise<void> {
     const env = [...spec.env.filter(entry => !entry.startsWith('LANG')), variable]
     await compare(t, subject, variable, { ...spec, env })
   }
+  const interpreter = script.endsWith('py') ? '/usr/bin/python3' : '/usr/bin/perl'
+  const mapped = { file: interpreter, argv: [interpreter, spec.file, 'word', '', '\xff'] }
+  await compare(t, subject, 'arguments', { ...spec, ...mapped })
   const spooled = join(folder(t), 'body')
   writeFileSync(spooled, 'a spooled body')
   for (let i = 0; i < 2; i++) {
