@@ -2,11 +2,13 @@
  * Warm CGI against fresh processes, for the scripts it is meant for: `npx tsx bench/warm.ts [seconds] [rounds]`.
  *
  * Two servers of the built Postern with the same scripts, one with `warm: true`, take turns. Prints a Markdown table:
- * requests per second, median with least and greatest round, and the median of the ratios round by round. Errors and
- * wrong answers end it. What it does not say: how long the first request takes, which starts the fork server.
+ * requests per second, median with least and greatest round, and the median of the ratios round by round; and the same
+ * ratio for the CPU time of a request, in which other work on the machine does not show: it takes more from one fork
+ * server than from sixteen processes. Errors and wrong answers end it. What it does not say: how long the first request takes, which starts the fork server.
  */
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cpuSecondsOf, processTree } from '../src/bench/process-tree.js'
 import { until } from './child.js'
 import { runLoad } from './load.js'
 import { startPostern } from './postern.js'
@@ -51,36 +53,61 @@ async function answers(port: number): Promise<boolean> {
   )
 }
 
-/** Requests per second. @throws Error when an answer is wrong or missing */
-async function measure(site: Site, port: number, script: string, seconds: number): Promise<number> {
+/** One round. */
+interface Round {
+  readonly perSecond: number
+  /** Of everything that the server is made of. */
+  readonly perCpuSecond: number
+}
+
+/** @throws Error when an answer is wrong or missing */
+async function measure(
+  site: Site,
+  { port, pids }: RunningServer,
+  script: string,
+  seconds: number,
+): Promise<Round> {
+  const cpuBefore = cpuSecondsOf(processTree(...pids))
   const path = `/cgi-bin/${script}`
   const request = { port, path, clients, seconds, postBytes: undefined, answerBytes }
   const report = await runLoad(join(site.tools, 'load'), request)
   if (report.errors + report.wrong > 0) {
     throw new Error(`${script}: ${report.errors} errors, ${report.wrong} wrong answers`)
   }
-  return report.requests / report.seconds
+  const cpu = cpuSecondsOf(processTree(...pids)) - cpuBefore
+  return {
+    perSecond: report.requests / report.seconds,
+    perCpuSecond: (report.requests + report.drained) / cpu,
+  }
 }
 
 async function compare(site: Site, seconds: number, rounds: number): Promise<void> {
   const servers = [await start(site, 'fresh'), await start(site, 'warm')]
   try {
-    console.log(`| script | ${modes.join(' | ')} | ratio |\n|---|---|---|---|`)
+    console.log(`| script | ${modes.join(' | ')} | ratio | CPU ratio |\n|---|---|---|---|---|`)
     for (const script of scripts) {
-      const rates: number[][] = servers.map(() => [])
-      for (const { port } of servers) await measure(site, port, script, Math.min(1, seconds))
+      const measured: Round[][] = servers.map(() => [])
+      for (const server of servers) await measure(site, server, script, Math.min(1, seconds))
       for (let round = 0; round < rounds; round++) {
-        for (const [i, { port }] of servers.entries()) {
-          rates[i]?.push(await measure(site, port, script, seconds))
+        for (const [i, server] of servers.entries()) {
+          measured[i]?.push(await measure(site, server, script, seconds))
         }
       }
-      const [fresh = [], warm = []] = rates
-      const ratio = medianRatio(warm, [fresh]) ?? Number.NaN
-      console.log(`| ${script} | ${shown(fresh)} | ${shown(warm)} | ${ratio.toFixed(1)} |`)
+      console.log(rowOf(script, measured))
     }
   } finally {
     for (const server of servers) await server.stop()
   }
+}
+
+function rowOf(script: string, measured: readonly (readonly Round[])[]): string {
+  const [fresh = [], warm = []] = measured.map(rounds => rounds.map(({ perSecond }) => perSecond))
+  const [freshCpu = [], warmCpu = []] = measured.map(rounds =>
+    rounds.map(({ perCpuSecond }) => perCpuSecond),
+  )
+  const ratios = [medianRatio(warm, [fresh]), medianRatio(warmCpu, [freshCpu])]
+  const cells = [shown(fresh), shown(warm), ...ratios.map(ratio => ratio?.toFixed(1) ?? '?')]
+  return `| ${[script, ...cells].join(' | ')} |`
 }
 
 function shown(rates: readonly number[]): string {
