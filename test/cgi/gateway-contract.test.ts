@@ -1,7 +1,8 @@
 /** The contract of every gateway, kept by CGI with each way of starting processes. */
 import { existsSync } from 'node:fs'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { type Behaviours, gatewayContract, pathsBelow, type Subject } from '../contract/gateway.js'
+import { missing } from '../support/peers.js'
 import { untilGone } from '../support/processes.js'
 import { plainHead, printing, program, shell } from '../support/programs.js'
 import { startTestServer } from '../support/serve.js'
@@ -59,5 +60,10 @@ const warm =
 const { name } = await spawnerNamed('default')
 gatewayContract(`CGI by ${name}`, start('default'))
 if (name !== 'node') gatewayContract('CGI by node', start('node'))
-if (existsSync('/usr/bin/python3')) gatewayContract('CGI by warm python', warm('contract.py'))
-if (existsSync('/usr/bin/perl')) gatewayContract('CGI by warm perl', warm('contract.pl'))
+for (const [peer, script] of [
+  ['python3', 'contract.py'],
+  ['perl', 'contract.pl'],
+] as const) {
+  if (existsSync(`/usr/bin/${peer}`)) gatewayContract(`CGI by warm ${peer}`, warm(script))
+  else t.test(`CGI by warm ${peer}`, async t => missing(t, peer))
+}

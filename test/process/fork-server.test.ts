@@ -245,7 +245,8 @@ warmTest('an environment beyond one message, or of too many kinds: fresh', async
   const { warm } = subject
   const script = warmProgram('coded.py')
   const sized = (bytes: number) => scriptSpec(script, [`Q_LONG=${'x'.repeat(bytes)}`])
-  const most = 64 * 1024 - 100 - script.length - warmProgram('').length + 1 - '\x000\0Q_LONG='.length
+  const most =
+    64 * 1024 - 100 - script.length - warmProgram('').length + 1 - '\x000\0Q_LONG='.length
   t.ok((await run(warm, sized(most))).forked, 'at the limit')
   t.notOk((await run(warm, sized(most + 1))).forked, 'one byte more')
   const forked = []
