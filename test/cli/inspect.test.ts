@@ -1,9 +1,10 @@
 /** What the banner says of each script, before anybody asks for it. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { inspectRoute } from '../../src/cli/inspect.js'
 import { type CgiRouteConfig, defaultCgiRoute } from '../../src/server/config.js'
+import { peer } from '../support/peers.js'
 import { type TempRoot, tempRoot } from '../support/temp-root.js'
 
 const host = { PATH: '/usr/bin:/bin' }
@@ -29,7 +30,7 @@ t.test('warm: scripts that a fork server runs are named so', async t => {
     'c.pl': '#!/usr/bin/perl -w\n',
     'd.pl': '#!/usr/bin/perl -T\n',
   })
-  if (!existsSync('/usr/bin/perl')) return
+  if (peer(t, 'perl', ['/usr/bin/perl']) === undefined) return
   t.same(await verdicts(root, { warm: true }), {
     '/cgi-bin/a.sh': '#!/bin/sh',
     '/cgi-bin/b.py': '#!/usr/bin/env sh',

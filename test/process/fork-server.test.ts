@@ -3,15 +3,7 @@
  * anything is wrong with them, and leave nothing behind.
  */
 import { execFileSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -83,7 +75,7 @@ warmTest(
 
 warmTest('random numbers are never those of another request', async (t, { warm }) => {
   for (const script of ['dice.py', 'dice.pl']) {
-    if (script.endsWith('pl') && !existsSync('/usr/bin/perl')) continue
+    if (script.endsWith('pl') && peer(t, 'perl', ['/usr/bin/perl']) === undefined) continue
     const seen = new Set<string>()
     for (let i = 0; i < 12; i++) seen.add((await run(warm, scriptSpec(warmProgram(script)))).stdout)
     t.equal(seen.size, 12, script)
