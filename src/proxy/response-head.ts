@@ -67,7 +67,7 @@ const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/
  * @throws GatewayError UPSTREAM_BAD_HEAD, UPSTREAM_HEAD_TOO_LARGE
  */
 export function readHead(bytes: Buffer, end: number, context: HeadContext): UpstreamHead {
-  const text = bytes.latin1Slice(0, end)
+  const text = bytes.toString('latin1', 0, end)
   const firstEnd = text.indexOf('\r\n')
   const line = text.slice(0, firstEnd)
   const parts = statusLine.exec(line)
