@@ -198,7 +198,8 @@ export class Attempt implements Sending, ConnectionUser, ParserEvents {
     const { body } = this.#sent
     this.#spent = isStreamed(body)
     const events = this.#events()
-    if (typeof body.stdin === 'number') feedFile(writer, body.stdin, body.contentLength ?? 0, events)
+    if (typeof body.stdin === 'number')
+      feedFile(writer, body.stdin, body.contentLength ?? 0, events)
     else body.feed(writer, events)
   }
 

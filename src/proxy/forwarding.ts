@@ -127,13 +127,14 @@ export class Forwarding {
         seen.someAmbiguous = true
         continue
       }
-      if (variable === undefined || named?.has(name.toLowerCase()) === true) continue
+      if (variable === undefined) continue
+      // What is ours to say Connection cannot take away.
+      if (isOurs(variable) && note(seen, variable, value, trusted)) continue
+      if (named?.has(name.toLowerCase()) === true) continue
       if (variable === 'HTTP_AUTHORIZATION') {
         if (seen.hasAuthorization) throw badHeader(name, 'is repeated')
         seen.hasAuthorization = true
         if (!this.#route.passAuthorization) continue
-      } else if (isOurs(variable)) {
-        if (note(seen, variable, value, trusted)) continue
       }
       fields += `${name}: ${value}\r\n`
     }

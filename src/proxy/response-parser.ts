@@ -6,6 +6,7 @@
  * Trailers are dropped. Informational heads are counted: a server may not say `wait` for ever.
  */
 import { ChunkedDecoder } from '../cgi/chunked.js'
+import { quoteBytes } from '../cgi/field-syntax.js'
 import { GatewayError } from '../errors.js'
 import { type HeadContext, readHead, type UpstreamHead } from './response-head.js'
 
@@ -137,6 +138,10 @@ export class ResponseParser {
       const start = this.#lineStart
       if (lf === start || bytes[lf - 1] !== CR) {
         throw badHead('A line of its head does not end with CR LF.')
+      }
+      // Said at once: who speaks another protocol may wait for us now.
+      if (start === 0 && lf > 1 && bytes.toString('latin1', 0, 7) !== 'HTTP/1.') {
+        throw badHead(`Its first line is ${quoteBytes(bytes.subarray(0, lf - 1))}`)
       }
       this.#lineStart = lf + 1
       if (lf - 1 === start) {

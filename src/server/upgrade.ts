@@ -25,7 +25,8 @@ export function upgradingRequests(
     }
 
     set upgrade(asked: boolean) {
-      this.#asked = asked
+      // Node's constructor says null before there is a place for it.
+      if (#asked in this) this.#asked = asked
     }
   }
 }
