@@ -203,7 +203,7 @@ t.test('B-2, B-13, B-15 what is refused', async t => {
     { fields: [host, 'X_A: a'], route: { ambiguousHeaders: 'reject' } },
   ]
   for (const given of refused) {
-    t.throws(() => head(given), { name: 'GatewayError', code: 'BAD_HEADER' }, given.fields[1])
+    t.throws(() => head(given), { name: 'GatewayError', code: 'BAD_HEADER' })
   }
   t.type(new GatewayError('BAD_HEADER'), Error)
   const dropped: string[] = []
