@@ -77,6 +77,13 @@ export function fillFastcgiRoot(root: string): void {
   copyFileSync(join(here, 'programs', 'hello.php'), join(root, 'php', 'hello.php'))
 }
 
+/** The application of gunicorn and the server of node:http. */
+export function fillProxyRoot(root: string): void {
+  for (const name of ['hello_wsgi.py', 'hello-http.mjs']) {
+    copyFileSync(join(here, 'programs', name), join(root, name))
+  }
+}
+
 /** Builds the Go peer; the compiler keeps its cache below the site. */
 export function buildGo(site: Site): void {
   const source = join(here, 'peers', 'go-cgi', 'main.go')

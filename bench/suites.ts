@@ -6,9 +6,10 @@
 import { CEILING, contenders } from './contenders.js'
 import { fastcgiContenders } from './fastcgi-contenders.js'
 import { growthContenders } from './growth-contenders.js'
-import { fastcgiRows, growthRows, type Row, rows } from './rows.js'
+import { proxyContenders } from './proxy-contenders.js'
+import { fastcgiRows, growthRows, proxyRows, type Row, rows } from './rows.js'
 import type { Contender } from './server.js'
-import { fillCgiRoot, fillFastcgiRoot } from './site.js'
+import { fillCgiRoot, fillFastcgiRoot, fillProxyRoot } from './site.js'
 
 export interface Suite {
   readonly rows: readonly Row[]
@@ -32,5 +33,11 @@ export const suites: Readonly<Record<string, Suite>> = {
     contenders: growthContenders,
     ceiling: undefined,
     fillRoot: fillFastcgiRoot,
+  },
+  proxy: {
+    rows: proxyRows,
+    contenders: proxyContenders,
+    ceiling: undefined,
+    fillRoot: fillProxyRoot,
   },
 }
