@@ -29,7 +29,7 @@ export interface ConnectionOptions {
   readonly address: Address
   /** 0: no limit. */
   readonly connectMs: number
-  /** Called once, after its user was told. */
+  /** Called once. */
   readonly onGone: (connection: ProxyConnection) => void
 }
 
@@ -61,8 +61,8 @@ export class ProxyConnection {
     })
     socket.on('drain', () => this.#user?.drained())
     socket.on('end', () => this.#onEnd())
-    socket.on('error', error => this.close(this.#closed(codeOf(error))))
-    socket.on('close', () => this.close(this.closedError))
+    socket.on('error', error => this.#lost(codeOf(error)))
+    socket.on('close', () => this.#lost('It closed the connection.'))
     this.#connect()
   }
 
@@ -137,13 +137,18 @@ export class ProxyConnection {
 
   /** Closes at once; its user is told `error`. */
   close(error: GatewayError): void {
+    const user = this.#user
+    this.#user = undefined
+    this.discard()
+    user?.gone(error)
+  }
+
+  /** Closes at once a connection that nobody uses. */
+  discard(): void {
     if (this.#gone) return
     this.#gone = true
     clearTimeout(this.#connecting)
     this.#socket.destroy()
-    const user = this.#user
-    this.#user = undefined
-    user?.gone(error)
     this.#options.onGone(this)
   }
 
@@ -162,13 +167,19 @@ export class ProxyConnection {
   #received(chunk: Buffer): void {
     if (this.#gone) return
     if (this.#user !== undefined) this.#user.received(chunk)
-    else this.close(new GatewayError('PROTOCOL_ERROR', 'It sent bytes that nobody asked for.'))
+    else this.discard()
   }
 
   #onEnd(): void {
     this.#ended = true
-    if (this.#user === undefined) this.close(this.closedError)
+    if (this.#user === undefined) this.discard()
     else this.#user.ended()
+  }
+
+  /** An error is made only for somebody who wants to know: it costs more than a connection. */
+  #lost(why: string): void {
+    if (this.#user === undefined) this.discard()
+    else this.close(this.#closed(why))
   }
 
   /** Why it is gone, by whether there ever was a connection. */

@@ -54,7 +54,7 @@ export class Connections implements Sender<SentRequest, AttemptOwner, Attempt> {
     const group = this.#group(upstream)
     connection.release()
     if (!isClean || !connection.isUsable || group.open > upstream.capacity) {
-      connection.close(new GatewayError('UPSTREAM_CLOSED'))
+      connection.discard()
       return
     }
     connection.idleSince = performance.now()
@@ -71,7 +71,7 @@ export class Connections implements Sender<SentRequest, AttemptOwner, Attempt> {
     if (last === undefined || isSafe) return last
     if (performance.now() - last.idleSince < surelyKeptMs) return last
     // It would hold the worker that the new one needs.
-    last.close(new GatewayError('UPSTREAM_CLOSED'))
+    last.discard()
     return undefined
   }
 
