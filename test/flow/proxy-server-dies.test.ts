@@ -1,6 +1,6 @@
 /**
  * One of two HTTP servers behind a route is killed under load: requests that may be sent again are answered by
- * the other (H-16), the dead one is left out, and back once it is back.
+ * the other (H-16), and the dead one is left out.
  */
 import t from 'tap'
 import { startHttpProgram } from '../support/http-program.js'
