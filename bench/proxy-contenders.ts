@@ -27,9 +27,6 @@ const NGINX = '/usr/sbin/nginx'
 const GUNICORN = '/usr/bin/gunicorn'
 const WORKERS = 2
 
-/** A sync worker has one request at a time; one more each waits in the backlog, so that none waits for us. */
-const CAPACITY = 2 * WORKERS
-
 const KEPT = {
   KEPT: 'keepalive 16;',
   VERSION: 'proxy_http_version 1.1; proxy_set_header Connection "";',
@@ -57,7 +54,7 @@ async function startProxyPostern(
 ): Promise<RunningServer> {
   const directory = site.serverDirectory(name)
   const port = await freePort()
-  const values = { PORT: String(port), PROCESSES: String(processes), CAPACITY: String(CAPACITY) }
+  const values = { PORT: String(port), PROCESSES: String(processes) }
   const config = writeConfig(site, directory, 'postern-proxy.yaml', values)
   return behind(await startServers(site, directory), () =>
     startPostern(site, directory, port, ['-c', config]),

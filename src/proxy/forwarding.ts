@@ -10,7 +10,7 @@ import { plainAddress } from '../cgi/meta-variables.js'
 import { GatewayError } from '../errors.js'
 import type { ByteString, GatewayRequest } from '../gateway.js'
 import type { ProxyRouteConfig } from './options.js'
-import { forwardedTarget } from './target.js'
+import { forwardedTarget, percentEncoded } from './target.js'
 import { TrustedPeers } from './trusted-peers.js'
 
 /** How the body of a request is framed towards the server; undefined: it has none. */
@@ -52,6 +52,7 @@ const ours: ReadonlySet<string> = new Set([
 ])
 
 const endsLine = /[\0\r\n]/
+const endsTarget = /[\0-\x20\x7f]/g
 
 /** What the client says of itself, and what a trusted proxy says of the client. */
 interface Seen {
@@ -107,7 +108,9 @@ export class Forwarding {
     if (body?.kind === 'length') fields += `Content-Length: ${body.length}\r\n`
     else if (body?.kind === 'chunked') fields += 'Transfer-Encoding: chunked\r\n'
     if (upgrade !== undefined) fields += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`
-    const target = stripPrefix ? forwardedTarget(request, path) : request.target
+    const asked = stripPrefix ? forwardedTarget(request, path) : request.target
+    // A program's local redirect may hold what no client can send.
+    const target = asked.replaceAll(endsTarget, percentEncoded)
     return {
       line: `${request.method} ${target} HTTP/1.1\r\n`,
       host: host === 'upstream' ? undefined : seen.host,

@@ -28,6 +28,7 @@ const dots = /\/(?:\.|%2e)/i
 /** All but what a path may hold as it is (RFC 3986 §3.3). */
 const unsafe = /[^A-Za-z0-9\-._~!$&'()*+,;=:@/]/g
 
-function percentEncoded(character: string): string {
+/** One byte as `%XX`. */
+export function percentEncoded(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
 }

@@ -190,6 +190,8 @@ t.test('H-13, L-9 the request line and Host', async t => {
   t.equal(head({ fields: [host] }).line, 'GET /api/x?y=%20 HTTP/1.1\r\n')
   t.equal(head({ fields: [host] }).host, 'example.test:8080')
   t.equal(head({ fields: [host], route: { host: 'upstream' } }).host, undefined)
+  const redirected = head({ fields: [host], request: { target: '/a b\r\nX: y' } })
+  t.equal(redirected.line, 'GET /a%20b%0D%0AX:%20y HTTP/1.1\r\n', 'of a local redirect')
   const stripped = head({ fields: [host], route: { stripPrefix: true } })
   t.equal(stripped.line, 'GET /x?y=%20 HTTP/1.1\r\n')
   t.ok(stripped.lines.includes('X-Forwarded-Prefix: /api'))

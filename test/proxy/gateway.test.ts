@@ -5,7 +5,7 @@
 import t, { type Test } from 'tap'
 import { defaultBackendTimeouts, type ProxyRouteConfig } from '../../src/server/config.js'
 import { listenForBytes, type Peer } from '../support/byte-listener.js'
-import { proxyRoute } from '../support/proxy-route.js'
+import { httpUpstream, proxyRoute } from '../support/proxy-route.js'
 import { startTestServer, type TestServer } from '../support/serve.js'
 import { waitFor } from '../support/wait-for.js'
 
@@ -340,6 +340,20 @@ t.test('a server that is not there: 502, with its address in the log', async t =
   t.equal((await server.request('/api/')).status, 502)
   const { message } = await server.recordOf('UPSTREAM_UNREACHABLE')
   t.match(message, /none\.sock: ENOENT/)
+})
+
+t.test('a server by its name, and CONNECT to a site that proxies', async t => {
+  const { address } = await httpUpstream(t, (req, res) => void res.end(req.headers.host))
+  const port = address.kind === 'tcp' ? address.port : 0
+  const server = await startTestServer(t, {
+    routes: () => [
+      proxyRoute('/api/', [{ kind: 'tcp', host: 'localhost', port }], { host: 'upstream' }),
+    ],
+  })
+  t.equal((await server.request('/api/')).text(), `localhost:${port}`)
+  const connection = await server.connect()
+  connection.send('CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n')
+  t.equal((await connection.response()).status, 501, 'A-19')
 })
 
 t.test('another server takes the request of one that is not there', async t => {
