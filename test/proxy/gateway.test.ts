@@ -7,7 +7,7 @@ import { defaultBackendTimeouts, type ProxyRouteConfig } from '../../src/server/
 import { listenForBytes, type Peer } from '../support/byte-listener.js'
 import { httpUpstream, proxyRoute } from '../support/proxy-route.js'
 import { startTestServer, type TestServer } from '../support/serve.js'
-import { waitFor } from '../support/wait-for.js'
+import { settled, waitFor } from '../support/wait-for.js'
 
 /** A server whose upstream is `serve`, called for each of its connections with their number from 1. */
 async function behind(
@@ -148,10 +148,14 @@ t.test('bytes that nobody asked for end a kept connection', async t => {
 })
 
 t.test('L-1 an answer before the body has been read is delivered', async t => {
-  const server = await behind(t, async peer => {
-    await peer.receivedEnd(headEnd).catch(() => {})
-    peer.socket.end(answer('HTTP/1.1 401 Unauthorized\nContent-Length: 2\n\nno'))
-    peer.socket.destroySoon()
+  const server = await behind(t, ({ socket }) => {
+    socket.once('data', () => {
+      socket.pause()
+      // With bytes of the body unread this is an end and a reset.
+      socket.write(answer('HTTP/1.1 401 Unauthorized\nContent-Length: 2\n\nno'), () =>
+        socket.destroy(),
+      )
+    })
   })
   const body = Buffer.alloc(4 * 1024 * 1024, 'x')
   const connection = await server.connect()
@@ -428,6 +432,43 @@ t.test('E-34 events go out as they come', async t => {
     },
   })
   t.equal(seen, 'data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\ndata: 5\n\n')
+})
+
+const piece = Buffer.alloc(256 * 1024)
+const pieces = 400
+const half = (pieces / 2) * piece.length
+
+t.test('D-8 a client that does not read holds the server', async t => {
+  const peers: Peer[] = []
+  const server = await behind(t, peer => peers.push(peer))
+  const connection = await server.connect()
+  connection.request('/api/')
+  const peer = await waitFor('the request is there', () => peers[0])
+  await peer.receivedEnd(headEnd)
+  peer.socket.write(answer('HTTP/1.1 200 OK\n\n'))
+  for (let i = 0; i < pieces; i++) peer.socket.write(piece)
+  const left = await settled('what the server has to send', () => peer.socket.writableLength)
+  t.ok(left > half, `${left} bytes wait at the server`)
+  connection.destroy()
+  await server.accessFor('/api/')
+  peer.socket.destroy()
+})
+
+t.test('D-8 a server that does not read holds the client', async t => {
+  const peers: Peer[] = []
+  const server = await behind(t, peer => {
+    peers.push(peer)
+    peer.socket.pause()
+  })
+  const connection = await server.connect()
+  const length = pieces * piece.length
+  connection.send(`POST /api/ HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`)
+  for (let i = 0; i < pieces; i++) connection.send(piece)
+  const left = await settled('what the client has to send', () => connection.unsent)
+  t.ok(left > half, `${left} bytes wait at the client`)
+  peers[0]?.socket.destroy()
+  t.equal((await connection.response()).status, 502)
+  connection.destroy()
 })
 
 t.test('methods of a route: 405 with Allow, nothing is asked', async t => {
