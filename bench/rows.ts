@@ -87,3 +87,11 @@ export const socketRows: readonly Row[] = [
 
 /** What must cost the same however much stands idle beside it. */
 export const growthRows: readonly Row[] = [hello('hello-libfcgi', '/app/', [1, 16, 64])]
+
+/** HTTP servers behind a proxy: `programs/hello_wsgi.py` below /py/, `programs/hello-http.mjs` below /node/. */
+export const proxyRows: readonly Row[] = [
+  hello('hello-gunicorn', '/py/', [1, 16, 64]),
+  hello('hello-node', '/node/', [1, 16, 64]),
+  post256k('/node/?count'),
+  answer64m('/node/?big'),
+]

@@ -81,6 +81,13 @@ export function fillSocketRoot(root: string): void {
   copyFileSync(join(here, 'programs', 'hello_wsgi.py'), join(root, 'hello_wsgi.py'))
 }
 
+/** The application of gunicorn and the server of node:http. */
+export function fillProxyRoot(root: string): void {
+  for (const name of ['hello_wsgi.py', 'hello-http.mjs']) {
+    copyFileSync(join(here, 'programs', name), join(root, name))
+  }
+}
+
 /** Builds the Go peer; the compiler keeps its cache below the site. */
 export function buildGo(site: Site): void {
   const source = join(here, 'peers', 'go-cgi', 'main.go')

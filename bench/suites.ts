@@ -6,9 +6,10 @@
 import { CEILING, contenders } from './contenders.js'
 import { fastcgiContenders } from './fastcgi-contenders.js'
 import { growthContenders } from './growth-contenders.js'
-import { fastcgiRows, growthRows, type Row, rows, socketRows } from './rows.js'
+import { proxyContenders } from './proxy-contenders.js'
+import { fastcgiRows, growthRows, proxyRows, type Row, rows, socketRows } from './rows.js'
 import type { Contender } from './server.js'
-import { fillCgiRoot, fillFastcgiRoot, fillSocketRoot } from './site.js'
+import { fillCgiRoot, fillFastcgiRoot, fillProxyRoot, fillSocketRoot } from './site.js'
 import { socketContenders } from './socket-contenders.js'
 
 export interface Suite {
@@ -39,5 +40,11 @@ export const suites: Readonly<Record<string, Suite>> = {
     contenders: growthContenders,
     ceiling: undefined,
     fillRoot: fillFastcgiRoot,
+  },
+  proxy: {
+    rows: proxyRows,
+    contenders: proxyContenders,
+    ceiling: undefined,
+    fillRoot: fillProxyRoot,
   },
 }

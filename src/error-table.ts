@@ -223,8 +223,8 @@ export const errorTable = {
   ),
   UPSTREAM_BAD_HEAD: row(
     502,
-    'The program behind this route answered with something that is not a CGI header.',
-    'Print headers first ("Content-Type: text/html"), then an empty line; check that the address is the right one.',
+    'The program behind this route answered with something that is not a response head.',
+    'See the line in the detail; check that the address is the right one and speaks the protocol of the route.',
   ),
   UPSTREAM_HEAD_TOO_LARGE: row(
     502,

@@ -8,7 +8,7 @@
  * Byte strings: header text, paths and variables are strings with one character per byte (latin-1), so
  * that no byte of a client or a program is lost. `byte-string.ts` converts.
  */
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { GatewayError } from './errors.js'
 
 /** A string that holds one byte (0 to 255) per character. */
@@ -63,6 +63,8 @@ export interface GatewayRequest {
   readonly local: Endpoint
   readonly tls: boolean
   readonly body: RequestBody
+  /** The protocol that the client asks to go on with (RFC 9110 §7.8); undefined: none, or none that could be had. */
+  readonly upgrade?: ByteString | undefined
   /** Aborted when the client has gone. */
   readonly signal: LeaveSignal
   /** Local redirects (RFC 3875 §6.2.2) followed so far. */
@@ -136,6 +138,14 @@ export interface ResponseBody {
   cancel(): void
 }
 
+/** A connection that speaks another protocol from here on. */
+export interface Tunnel {
+  /** Joins the client to it; `sent` counts the bytes that go to the client. Called at most once. */
+  join(client: Duplex, sent: (bytes: number) => void): void
+  /** Ends it: nobody is there to be joined. */
+  close(): void
+}
+
 /** A response head whose body goes on streaming. */
 export interface GatewayResponse {
   readonly status: number
@@ -152,6 +162,8 @@ export interface GatewayResponse {
   readonly localRedirect: ByteString | undefined
   /** Absolute path of a file to send instead of the body (X-Sendfile). */
   readonly sendFile: string | undefined
+  /** With status 101: what the connection has become; there is no body then. */
+  readonly tunnel?: Tunnel | undefined
 }
 
 /** What answers requests below one route. */

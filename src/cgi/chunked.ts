@@ -41,13 +41,15 @@ export class ChunkedDecoder {
 
   /**
    * Decodes the next bytes; those after the end of the body are dropped.
+   * @returns how many belonged to the body and its coding
    * @throws GatewayError TRUNCATED when they are not the chunked coding
    */
-  push(bytes: Buffer): void {
+  push(bytes: Buffer): number {
     let at = 0
     while (at < bytes.length && this.#state !== 'done') {
       at = this.#state === 'data' ? this.#take(bytes, at) : this.#frame(bytes[at] ?? 0, at)
     }
+    return at
   }
 
   /** The error when the program ended here, or undefined when the body is complete. */

@@ -206,7 +206,7 @@ function dropListed(variables: Map<string, ByteString>, connection: string): voi
 }
 
 /** B, REMOTE_ADDR: an IPv4 address in IPv6 clothes becomes IPv4 again; the zone means nothing elsewhere. */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7)
   const zone = address.indexOf('%')
   return zone === -1 ? address : address.slice(0, zone)

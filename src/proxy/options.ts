@@ -18,10 +18,14 @@ export interface ProxyRouteConfig extends AddressRouteConfig {
   readonly forwarded: boolean
 }
 
+/** HTTP servers take many connections, and one that has become a WebSocket keeps its place for hours. */
+export const defaultProxyCapacity = 64
+
 /** A proxy route with every default; path and addresses are the caller's. */
 export const defaultProxyRoute: Omit<ProxyRouteConfig, 'path' | 'addresses'> = {
   ...defaultAddressRoute,
   kind: 'proxy',
+  capacity: defaultProxyCapacity,
   // B-19: an HTTP server checks passwords itself.
   passAuthorization: true,
   stripPrefix: false,

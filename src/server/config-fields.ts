@@ -115,7 +115,7 @@ export const backendAddress = parsed(
 /** Where an HTTP server listens. */
 export const httpAddress = parsed(
   parseHttpAddress,
-  'an http URL without a path',
+  'an http URL without a path (https is not spoken to servers behind)',
   'http://127.0.0.1:9000 or unix:/run/app.sock',
 )
 

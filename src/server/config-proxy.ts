@@ -3,9 +3,10 @@
  *
  * What is a right address is the schema's; here are the defaults and what needs two settings at once.
  */
+import { readPeer } from '../proxy/trusted-peers.js'
 import { defaultProxyRoute, type ProxyRouteConfig } from './config.js'
 import { readAddresses } from './config-addresses.js'
-import type { SettingPath } from './config-error.js'
+import { type SettingPath, showValue } from './config-error.js'
 import type { ConfigSurroundings } from './config-paths.js'
 import {
   type RouteDefaults,
@@ -26,6 +27,15 @@ export function readProxyRoute(
   defaults: RouteDefaults,
 ): ProxyRouteConfig {
   const standard = defaultProxyRoute
+  const { trusted = standard.trusted } = raw
+  for (const [index, text] of trusted.entries()) {
+    if (readPeer(text) !== undefined) continue
+    surroundings.document.fail(
+      [...place, 'trusted', index],
+      `expected an address or a network, got ${showValue(text)}`,
+      'write for example 127.0.0.1, 10.0.0.0/8 or unix:',
+    )
+  }
   return {
     kind: 'proxy',
     ...readProgramRoute(surroundings, place, path, raw, defaults, standard),
@@ -34,7 +44,7 @@ export function readProxyRoute(
     timeouts: readBackendTimeouts(raw.timeouts),
     stripPrefix: raw.stripPrefix ?? standard.stripPrefix,
     host: raw.host ?? standard.host,
-    trusted: raw.trusted ?? standard.trusted,
+    trusted,
     forwarded: raw.forwarded ?? standard.forwarded,
   }
 }

@@ -21,6 +21,7 @@ import { reply } from './reply.js'
 import { requestFacts } from './request-facts.js'
 import type { Router } from './router.js'
 import { parseTarget, settleEncodedSlashes } from './target.js'
+import { switchProtocols } from './upgrade.js'
 
 /** Local redirects in one exchange, as lighttpd has it; one more is an error. */
 const maxRedirects = 5
@@ -58,6 +59,8 @@ interface Trip {
 export interface Arrival {
   /** The client waits for `100 Continue` before it sends its body. */
   readonly waits: boolean
+  /** The protocol that may be gone on with; undefined: none. */
+  readonly upgrade?: ByteString | undefined
   /** The whole request target: a framework may have cut `req.url`. */
   readonly url: ByteString
   /** Called instead of answering when there is nothing at the path. */
@@ -119,7 +122,7 @@ async function answer(
   req: IncomingMessage,
   res: ServerResponse,
   trip: Trip,
-  { url, waits }: Arrival,
+  { url, waits, upgrade }: Arrival,
 ): Promise<void> {
   const method = req.method ?? ''
   const facts = requestFacts(method.length + url.length + 10, req.rawHeaders, site.limits)
@@ -140,6 +143,7 @@ async function answer(
     target,
     facts,
     waits,
+    upgrade,
     signal: trip.left,
     program: trip.facts,
   })
@@ -194,8 +198,17 @@ async function deliver(
   request: GatewayRequest,
   response: GatewayResponse,
 ): Promise<void> {
+  const { tunnel } = response
   if (res.destroyed) {
     response.body.cancel()
+    tunnel?.close()
+    return
+  }
+  const sent = (bytes: number): void => {
+    trip.bytes += bytes
+  }
+  if (tunnel !== undefined) {
+    switchProtocols(res, response.headers, response.reason, tunnel, sent)
     return
   }
   if (response.sendFile !== undefined) {
@@ -205,9 +218,7 @@ async function deliver(
     return
   }
   reply(req, res, response, serverSoftware, {
-    sent: bytes => {
-      trip.bytes += bytes
-    },
+    sent,
     broken: error => {
       trip.error ??= error
       report(site, trip, request.target, error)

@@ -18,6 +18,7 @@ export interface RequestParts {
   readonly facts: RequestFacts
   /** The client waits for `100 Continue`. */
   readonly waits: boolean
+  readonly upgrade: ByteString | undefined
   readonly signal: LeaveSignal
   readonly program: ProgramFacts
 }
@@ -44,6 +45,7 @@ export function gatewayRequest(parts: RequestParts): GatewayRequest {
       stream: facts.chunked || (facts.length ?? 0) > 0 ? req : undefined,
       invite: waits ? () => res.writeContinue() : nobodyWaits,
     },
+    upgrade: parts.upgrade,
     signal: parts.signal,
     redirects: 0,
     authorized: undefined,

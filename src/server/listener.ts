@@ -17,7 +17,9 @@ import { exchange, type Site } from './exchange.js'
 import { createFiles, createMounts, createSender, type Mount, startWorkers } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
+import { parseTarget } from './target.js'
 import { removeStaleSocket } from './unix-socket.js'
+import { askedUpgrade, responseOn, upgradingRequests } from './upgrade.js'
 
 export interface ServerDependencies {
   readonly spawner: Spawner
@@ -109,7 +111,9 @@ class Service {
 
   createServer(): Server {
     const { limits, timeouts } = this.#config
+    const upgrades = this.#mounts.some(mount => mount.upgrades === true)
     const server = createServer({
+      ...(upgrades ? { IncomingMessage: upgradingRequests(this.#canUpgrade) } : {}),
       // Past the sum node itself refuses; up to it `request-facts.ts` tells line and head apart.
       maxHeaderSize: limits.requestLineBytes + limits.headBytes,
       headersTimeout: timeouts.headMs,
@@ -125,13 +129,29 @@ class Service {
     server.maxHeadersCount = 0
     server.on('request', (req, res) => this.#handle(req, res, false))
     server.on('checkContinue', (req, res) => this.#handle(req, res, true))
+    if (upgrades) {
+      server.on('upgrade', (req, socket, head) =>
+        this.#handle(req, responseOn(req, socket, head), false, askedUpgrade(req)),
+      )
+    }
     server.on('connect', (req, socket) => refuseConnect(this.#site, req, socket))
     server.on('clientError', (error, socket) => answerBrokenRequest(this.#site, error, socket))
     return server
   }
 
-  #handle(req: IncomingMessage, res: ServerResponse, waits: boolean): void {
-    const arrival = { waits, url: req.url ?? '', next: undefined }
+  /** Whether the request asks for another protocol, on a route that may have it. */
+  readonly #canUpgrade = (req: IncomingMessage): boolean => {
+    if (askedUpgrade(req) === undefined) return false
+    try {
+      const { path } = parseTarget(req.url ?? '', 'GET', [], 'HTTP/1.0')
+      return this.#site.router.match(path)?.route.upgrades === true
+    } catch {
+      return false
+    }
+  }
+
+  #handle(req: IncomingMessage, res: ServerResponse, waits: boolean, upgrade?: string): void {
+    const arrival = { waits, url: req.url ?? '', next: undefined, upgrade }
     this.#inFlight++
     void exchange(this.#site, req, res, arrival).then(this.#over)
   }

@@ -22,6 +22,8 @@ export interface Mount {
   readonly encodedSlash: 'reject' | 'decode' | 'keep'
   /** Workers of ours behind the gateway; its `close` and `kill` end them as well. */
   readonly workers?: WorkerGroup
+  /** What answers can go on in another protocol (WebSocket). */
+  readonly upgrades?: boolean
 }
 
 /** Workers of one route, seen from the server. */
@@ -89,7 +91,7 @@ function createGateway(
   route: RouteConfig,
   config: Config,
   dependencies: MountDependencies,
-): Promise<Pick<Mount, 'gateway' | 'workers'>> | Pick<Mount, 'gateway'> {
+): Promise<Pick<Mount, 'gateway' | 'workers' | 'upgrades'>> | Pick<Mount, 'gateway'> {
   switch (route.kind) {
     case 'cgi':
       return { gateway: createCgiGateway(route, config, dependencies) }

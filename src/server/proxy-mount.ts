@@ -1,18 +1,21 @@
 /**
- * A proxy route put together.
+ * A proxy route put together: the servers that answer, and the gateway that asks them.
  *
  * Loaded only when a configuration has such a route: the start of a server without stays as short as it was.
  */
-import { GatewayError } from '../errors.js'
 import type { Gateway } from '../gateway.js'
+import { ProxyGateway } from '../proxy/gateway.js'
 import type { Config, ProxyRouteConfig } from './config.js'
-import type { MountDependencies, WorkerGroup } from './mounts.js'
+import type { MountDependencies } from './mounts.js'
+import { atAddresses } from './upstreams-at.js'
 
-/** The gateway of a route; nothing is started yet. */
+/** The gateway of a route. */
 export function createProxyMount(
   route: ProxyRouteConfig,
-  _config: Config,
-  _dependencies: MountDependencies,
-): { readonly gateway: Gateway; readonly workers?: WorkerGroup } {
-  throw new GatewayError('INTERNAL', `proxy routes are being built: ${route.path}`)
+  config: Config,
+  { log }: MountDependencies,
+): { readonly gateway: Gateway; readonly upgrades: true } {
+  const upstreams = atAddresses(route, route.addresses, log)
+  const clientBodyMs = config.timeouts.bodyMs
+  return { gateway: new ProxyGateway({ route, upstreams, clientBodyMs, log }), upgrades: true }
 }

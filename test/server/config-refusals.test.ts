@@ -325,7 +325,15 @@ refuses('their shape is checked first', [
   ],
   [
     'routes: [{ path: /a, proxy: ftp://x }]',
-    'postern.yaml:1:29: routes[0].proxy: expected an http URL without a path, got "ftp://x"; write for example http://127.0.0.1:9000 or unix:/run/app.sock',
+    'postern.yaml:1:29: routes[0].proxy: expected an http URL without a path (https is not spoken to servers behind), got "ftp://x"; write for example http://127.0.0.1:9000 or unix:/run/app.sock',
+  ],
+  [
+    'routes: [{ path: /a, proxy: "https://x" }]',
+    'postern.yaml:1:29: routes[0].proxy: expected an http URL without a path (https is not spoken to servers behind), got "https://x"; write for example http://127.0.0.1:9000 or unix:/run/app.sock',
+  ],
+  [
+    'routes: [{ path: /a, proxy: "h:1", trusted: [10.0.0.0/8, localhost] }]',
+    'postern.yaml:1:58: routes[0].trusted[1]: expected an address or a network, got "localhost"; write for example 127.0.0.1, 10.0.0.0/8 or unix:',
   ],
   [
     'routes: [{ path: /a, scgi: "h:1", capcity: 3 }]',

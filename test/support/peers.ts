@@ -58,6 +58,21 @@ export function perlWith(t: Test, module: string): string | undefined {
   }
 }
 
+/** Absolute path of a Python 3 that has the module, or undefined: the first on PATH need not be Debian's. */
+export function pythonWith(t: Test, module: string): string | undefined {
+  for (const python of [findOnPath('python3'), '/usr/bin/python3']) {
+    try {
+      if (python === undefined) continue
+      execFileSync(python, ['-c', `import ${module}`], { stdio: 'pipe' })
+      return python
+    } catch {
+      // The next one may have it.
+    }
+  }
+  missing(t, `python3 with ${module}`)
+  return undefined
+}
+
 /** Absolute path of php-fpm, whose name Debian ends with its version, or undefined. */
 export function phpFpm(t: Test): string | undefined {
   const folder = '/usr/sbin'
