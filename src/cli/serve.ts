@@ -28,7 +28,15 @@ export async function serve(
   version: string,
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
-  const settings = await resolveSettings(flags, env)
+  return serveSettings(await resolveSettings(flags, env), version, env)
+}
+
+/** The same with settings that are complete. */
+export async function serveSettings(
+  settings: Settings,
+  version: string,
+  env: NodeJS.ProcessEnv,
+): Promise<number> {
   const { config, file } = settings
   const output = openOutput(1)
   const errors = openOutput(2)

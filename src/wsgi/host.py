@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Hosts one WSGI application (PEP 3333) in this process: START READING HERE.
 
 As a FastCGI worker that listens on descriptor 0, or with --cgi for the one request that the environment

@@ -73,7 +73,7 @@ def _input(environ):
     declared = environ.get("CONTENT_LENGTH", "")
     if declared.isdigit():
         length = int(declared)
-    elif "HTTP_TRANSFER_ENCODING" in environ or environ.get("POSTERN_WSGI_STREAM"):
+    elif environ.pop("POSTERN_WSGI_STREAM", None):
         length = None
         environ["wsgi.input_terminated"] = True
     else:

@@ -15,7 +15,9 @@ not_loaded = 4
 
 def main(words):
     """Hosts the application that `words` name; gives the exit status."""
-    options = _parser().parse_args(words)
+    application = os.environ.pop("POSTERN_WSGI_APPLICATION", None)
+    # The arguments of a CGI program may be the client's own words (RFC 3875 section 4.4).
+    options = _parser().parse_args(words if application is None else _cgi_words(application))
     directory = os.path.abspath(options.directory)
     os.chdir(directory)
     sys.path.insert(0, directory)
@@ -38,15 +40,9 @@ def _parser():
         prog="host.py",
         description="Hosts a WSGI application: FastCGI on descriptor 0, or one CGI request.",
     )
-    # For `mode: cgi`, where a program has no arguments of ours.
-    named = os.environ.get("POSTERN_WSGI_APPLICATION")
+    parser.add_argument("application", help="module:callable")
     parser.add_argument(
-        "application", help="module:callable", nargs="?" if named else None, default=named
-    )
-    parser.add_argument(
-        "--directory",
-        default=os.environ.get("POSTERN_WSGI_DIRECTORY", "."),
-        help="working directory and first on sys.path",
+        "--directory", default=".", help="working directory and first on sys.path"
     )
     parser.add_argument("--threads", type=_whole, default=1, help="requests at once")
     parser.add_argument(
@@ -55,6 +51,13 @@ def _parser():
     parser.add_argument("--dev", action="store_true", help="be strict with the application")
     parser.add_argument("--cgi", action="store_true", help="one request, as a CGI program")
     return parser
+
+
+def _cgi_words(application):
+    words = [application, "--cgi", "--directory", os.environ.pop("POSTERN_WSGI_DIRECTORY", ".")]
+    if os.environ.pop("POSTERN_WSGI_DEV", None):
+        words.append("--dev")
+    return words
 
 
 def _whole(text):
