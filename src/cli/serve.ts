@@ -69,7 +69,9 @@ interface NotStarted {
 
 /** What the user is told of a start that came to nothing, unless it is a bug or a mistake of settings. */
 function unlessNotStarted(error: unknown): NotStarted {
-  const line = `postern: ${printable(error instanceof Error ? error.message : '')}\n`
+  const message = error instanceof Error ? error.message : ''
+  // Line by line: the last words of a program (a traceback) are several, each escaped.
+  const line = `postern: ${message.split('\n').map(printable).join('\n')}\n`
   if (error instanceof StartFailure) return { exitCode: 1, line }
   if (error instanceof Interrupted) return { exitCode: error.exitCode, line }
   throw error

@@ -16,6 +16,7 @@ import {
 } from '../../src/server/config.js'
 // The server loads it when a route needs it; tsx would start its compiler then, and be found as a leak.
 import '../../src/server/fastcgi-mount.js'
+import '../../src/server/wsgi-mount.js'
 import { type RunningServer, startServer } from '../../src/server/listener.js'
 import { children, commandOf, openDescriptors } from './processes.js'
 import { RawConnection, type RequestParts } from './raw-http.js'
