@@ -36,4 +36,5 @@ const python = pythonWith(t)
 if (python !== undefined) {
   gatewayContract('WSGI, one thread', start(python, {}))
   gatewayContract('WSGI, four threads', start(python, { threads: 4 }))
+  gatewayContract('WSGI, as CGI', start(python, { mode: 'cgi' }))
 }

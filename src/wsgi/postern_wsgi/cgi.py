@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 
 from postern_wsgi.body import Body
@@ -62,11 +63,17 @@ def run(application, options):
     )
     # What the application prints must not become a part of the answer.
     sys.stdout = sys.stderr
+    signal.signal(signal.SIGTERM, _leave)
     output = Output()
     is_head = environ.get("REQUEST_METHOD") == "HEAD"
     Response(output, errors, options.dev, is_head).run(application, environ)
     errors.end()
     return 1 if output.failed else 0
+
+
+def _leave(_signal, _frame):
+    """The client has left: the application closes what it has open (I-8), and the process ends."""
+    raise ClientLeft("the request was ended")
 
 
 def _input(environ):
