@@ -29,7 +29,11 @@ export function createWsgiMount(
   const workers = { ...given, command: workerCommand(route, config.dev) }
   const backend = { kind: 'workers', workers } as const
   const settings = { ...defaultFastCgiRoute, ...route, kind: 'fastcgi' } as const
-  return createFastCgiMount({ ...settings, backend, capacity: threads }, config, dependencies)
+  return createFastCgiMount(
+    { ...settings, backend, capacity: threads, statusBreaksOff: true },
+    config,
+    dependencies,
+  )
 }
 
 function createCgiGateway(

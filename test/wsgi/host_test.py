@@ -254,7 +254,7 @@ class Records(unittest.TestCase):
             peer.send(REQUEST)
             received = peer.rest()
             self.assertNotIn(STDOUT_END, received)
-            self.assertNotIn(END, received)
+            self.assertTrue(received.endswith(bytes.fromhex("0103000100080000 0000000100000000")))
 
 
 class Heads(unittest.TestCase):

@@ -34,6 +34,12 @@ const factsOf = (response: RawResponse): Record<string, unknown> =>
 
 const skip = python === ''
 
+/** What the application does wrong leaves no worker out: a client could ask for it again and again. */
+function notBlamed(t: Test, server: TestServer): void {
+  const failed = server.records.filter(({ message }) => /left out|worker failed/.test(message))
+  t.strictSame(failed, [], 'no worker is blamed for it')
+}
+
 const validRequests = [
   ['environ', 'GET', undefined],
   ['', 'GET', undefined],
@@ -175,7 +181,7 @@ t.test('I-6 start_response twice, with and without exc_info', { skip }, async t 
   t.equal(`${replaced.status} ${replaced.reason}`, '503 Sorry')
   t.equal(replaced.header('x-first'), undefined)
   const late = await server.request('/py/too-late')
-  t.equal(late.text(), 'begun')
+  t.ok('begun'.startsWith(late.text()))
   t.equal(late.truncated, true)
   t.ok(await server.recordOf('RuntimeError: too late to replace'))
 })
@@ -217,8 +223,7 @@ t.test('I-10 Content-Length', { skip }, async t => {
   for (let i = 0; i < 4; i++) t.equal((await server.request('/py/short')).truncated, true)
   t.ok(await server.recordOf('5 of 10 bytes'))
   t.equal((await server.request('/py/one')).text(), '12345')
-  const failed = server.records.filter(({ message }) => /left out|worker failed/.test(message))
-  t.strictSame(failed, [], 'no worker is blamed for it')
+  notBlamed(t, server)
 })
 
 t.test('I-11 hop-by-hop fields and line ends', { skip }, async t => {
@@ -277,9 +282,13 @@ t.test('I-14 exceptions before and after the head', { skip }, async t => {
     const { fields } = await server.recordOf(said)
     t.type(fields.id, 'string', 'the line has the id of the request')
   }
-  const broken = await server.request('/py/raises-later')
-  t.equal(broken.text(), 'begun')
-  t.equal(broken.truncated, true)
+  for (let i = 0; i < 4; i++) {
+    const broken = await server.request('/py/raises-later')
+    t.equal(broken.status, 200)
+    t.ok('begun'.startsWith(broken.text()), 'what was on its way may be lost')
+    t.equal(broken.truncated, true)
+  }
+  notBlamed(t, server)
   t.ok(await server.recordOf('LookupError: in the middle of the body'))
 })
 

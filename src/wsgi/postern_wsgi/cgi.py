@@ -36,8 +36,6 @@ class Output:
         """The exit status says that the answer is not whole."""
         self.failed = True
 
-    abandon_short = abandon
-
     def check(self):
         """Whoever has left ends this process."""
 

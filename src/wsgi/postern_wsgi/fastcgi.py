@@ -95,14 +95,10 @@ class Connection:
             self.done()
 
     def abandon(self):
-        """Nothing more comes. The end of the connection says so, unless it was the other side's wish (G-49)."""
-        if self._aborted and not self._gone:
-            self._end_quietly(1)
-        else:
-            self._gone = True
-
-    def abandon_short(self):
-        """Content-Length tells that it is not whole: END_REQUEST gives the place back, then the end."""
+        """
+        Nothing more comes, and STDOUT does not end. Postern takes a failure in END_REQUEST for the reason; the
+        end of the connection says it to everybody else, unless it was the other side's wish (G-49).
+        """
         self._end_quietly(1)
         self._gone = self._gone or not self._aborted
 

@@ -5,7 +5,7 @@ block is sent before the next is asked for. What a channel has:
 
 - send(data), finish(data): some of the answer, the last of it;
 - done(): the application is done with the request; conclude(data): finish and done at once;
-- abandon(): it is not whole and never will be; abandon_short(): and its Content-Length tells so;
+- abandon(): it is not whole and never will be;
 - check(): raises ClientLeft when nobody wants it any more, as all of them may.
 """
 
@@ -232,8 +232,6 @@ class Response:
             if self._sent:
                 if self._finished:
                     self._channel.done()
-                elif self._room:
-                    self._channel.abandon_short()
                 else:
                     self._channel.abandon()
                 return
