@@ -11,15 +11,13 @@ import sys
 
 
 def _own_package():
-    """Imports what is needed of the package, and leaves no trace on the path or on the disk."""
+    """Imports what is needed of the package, and leaves no trace of it on the path."""
     own = os.path.dirname(os.path.abspath(__file__))
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     path = [entry for entry in sys.path if os.path.abspath(entry or ".") != own]
     sys.path[:] = [own, *path]
     try:
         from postern_wsgi import command
     finally:
-        sys.dont_write_bytecode = before
         sys.path[:] = path
     return command
 

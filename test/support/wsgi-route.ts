@@ -2,6 +2,7 @@
  * wsgi routes for tests: every default, one of the applications in `test/fixtures/programs/wsgi`, and what
  * the test says.
  */
+import { createEnvironment } from '../../src/cgi/environment.js'
 import type { WorkersConfig, WsgiRouteConfig } from '../../src/server/config.js'
 import { type WsgiProgram, wsgiRoute } from '../../src/server/wsgi-route.js'
 import { wsgiPrograms } from './python.js'
@@ -25,5 +26,12 @@ export function testWsgiRoute(
   const program = { path, application, directory, python, workers: count, threads }
   const route = wsgiRoute(program, process.env)
   const { graceMs } = settings.timeouts ?? route.timeouts
-  return { ...route, ...settings, workers: { ...route.workers, graceMs, ...workers } }
+  // The folder of the programs stays as it is.
+  const set = { PYTHONDONTWRITEBYTECODE: '1', ...settings.env?.set }
+  const env = { ...route.env, ...settings.env, set }
+  const own = createEnvironment(env, process.env)(new Map())
+  return {
+    ...{ ...route, ...settings, env },
+    workers: { ...route.workers, graceMs, env: own, ...workers },
+  }
 }
