@@ -3,7 +3,6 @@
 import io
 import os
 import signal
-import sys
 
 from postern_wsgi.body import Body
 from postern_wsgi.errors import Errors
@@ -59,8 +58,6 @@ def run(application, options):
             "wsgi.file_wrapper": FileWrapper,
         }
     )
-    # What the application prints must not become a part of the answer.
-    sys.stdout = sys.stderr
     signal.signal(signal.SIGTERM, _leave)
     output = Output()
     is_head = environ.get("REQUEST_METHOD") == "HEAD"

@@ -22,8 +22,11 @@ def main(words):
     os.chdir(directory)
     sys.path.insert(0, directory)
     sys.argv = [options.application]
+    # What is printed is for the log, and at once; as a CGI program stdout is the answer's alone.
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.stderr.reconfigure(line_buffering=True)
     if options.cgi:
-        # Here, before the application may replace them.
+        sys.stdout = sys.stderr
         from postern_wsgi import cgi as mode
     else:
         from postern_wsgi import server as mode
