@@ -292,10 +292,6 @@ const notYet = (place: string, what: string): string =>
   `postern.yaml:${place}: this version of Postern does not run ${what} yet; remove it, or use cgi or fastcgi`
 
 refuses('kinds that have a shape and no gateway yet are named', [
-  [
-    'routes: [{ path: /a, wsgi: "app:application", python: /bin/sh, workers: 2 }]',
-    'postern.yaml:1:22: routes[0].wsgi: this version of Postern does not run wsgi routes yet; remove it',
-  ],
   [withRoute('warm: true'), notYet('1:42: routes[0].warm', 'warm cgi routes')],
 ])
 
