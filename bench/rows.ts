@@ -79,5 +79,8 @@ export const fastcgiRows: readonly Row[] = [
   answer64m('/app/?big'),
 ]
 
+/** Two workers of `programs/wsgi_hello.py`. */
+export const wsgiRows: readonly Row[] = [hello('hello-wsgi', '/', [1, 16, 64])]
+
 /** What must cost the same however much stands idle beside it. */
 export const growthRows: readonly Row[] = [hello('hello-libfcgi', '/app/', [1, 16, 64])]

@@ -77,6 +77,11 @@ export function fillFastcgiRoot(root: string): void {
   copyFileSync(join(here, 'programs', 'hello.php'), join(root, 'php', 'hello.php'))
 }
 
+/** `wsgi_hello.py`. */
+export function fillWsgiRoot(root: string): void {
+  copyFileSync(join(here, 'programs', 'wsgi_hello.py'), join(root, 'wsgi_hello.py'))
+}
+
 /** Builds the Go peer; the compiler keeps its cache below the site. */
 export function buildGo(site: Site): void {
   const source = join(here, 'peers', 'go-cgi', 'main.go')

@@ -6,9 +6,10 @@
 import { CEILING, contenders } from './contenders.js'
 import { fastcgiContenders } from './fastcgi-contenders.js'
 import { growthContenders } from './growth-contenders.js'
-import { fastcgiRows, growthRows, type Row, rows } from './rows.js'
+import { fastcgiRows, growthRows, type Row, rows, wsgiRows } from './rows.js'
 import type { Contender } from './server.js'
-import { fillCgiRoot, fillFastcgiRoot } from './site.js'
+import { fillCgiRoot, fillFastcgiRoot, fillWsgiRoot } from './site.js'
+import { wsgiContenders } from './wsgi-contenders.js'
 
 export interface Suite {
   readonly rows: readonly Row[]
@@ -26,6 +27,12 @@ export const suites: Readonly<Record<string, Suite>> = {
     contenders: fastcgiContenders,
     ceiling: undefined,
     fillRoot: fillFastcgiRoot,
+  },
+  wsgi: {
+    rows: wsgiRows,
+    contenders: wsgiContenders,
+    ceiling: undefined,
+    fillRoot: fillWsgiRoot,
   },
   growth: {
     rows: growthRows,
