@@ -116,6 +116,9 @@ t.test('reloads under load lose no request', { skip }, async t => {
       await Promise.all(load)
       t.strictSame([...statuses.keys()], [200])
       await waitFor('the former one is gone', () => !isAlive(before))
+      const ended = server.records.filter(({ message }) => message === 'a worker was ended')
+      t.ok(ended.length >= 2)
+      for (const { fields } of ended) t.match(fields.end, /exit status 0/, 'G-55 TERM while idle')
     })
   }
 })

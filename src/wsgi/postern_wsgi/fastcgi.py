@@ -1,8 +1,7 @@
 """One connection of a web server: requests one after the other, and the answers to them (FastCGI).
 
 The channel of `response.Response`, too: requests of one connection never overlap. A small request is one
-recv and a small answer one send. What grows: unread bytes, at most one record and one recv; PARAMS, at
-most `most_params`.
+recv and a small answer one send. What grows: PARAMS, at most `most_params`, and what `reader.py` holds.
 """
 
 import io
@@ -12,11 +11,11 @@ import threading
 from postern_wsgi import record
 from postern_wsgi.body import Body
 from postern_wsgi.errors import Errors
-from postern_wsgi.record import Malformed, pack_header, unpack_header
+from postern_wsgi.reader import RecordReader, recv_size
+from postern_wsgi.record import Malformed, pack_header
 from postern_wsgi.response import ClientLeft, Response
 
 most_params = 4 * 1024 * 1024
-_recv_size = 65536
 # Of a large answer so much is made records of at a time.
 _send_size = 16 * record.most_content
 
@@ -28,14 +27,10 @@ class Connection:
     """Serves `sock`; `worker` has the application and says when to stop."""
 
     def __init__(self, sock, worker):
-        self.idle = True
         self._sock = sock
-        self._recv = sock.recv
+        self._reader = RecordReader(sock)
         self._worker = worker
         self._writing = threading.Lock()
-        # Bytes that were read, and how far they are used.
-        self._data = b""
-        self._at = 0
         self._id = 0
         self._keep = True
         self._stdin_ended = True
@@ -51,18 +46,16 @@ class Connection:
             if isinstance(error, Malformed):
                 self._worker.complain(f"a connection was closed: {error}")
         finally:
-            self.idle = False
+            self._reader.idle = False
             self._sock.close()
 
     def stop_waiting(self):
         """From a signal handler or another thread: what was received is served, nothing more is waited for."""
-        if self.idle:
+        if self._reader.idle:
             try:
                 self._sock.shutdown(socket.SHUT_RD)
             except OSError:
                 pass
-
-    # The channel.
 
     def send(self, content):
         """Some of the answer."""
@@ -107,24 +100,15 @@ class Connection:
         if self._gone or self._aborted:
             raise ClientLeft("the client has left")
         # With a body on its way, ABORT_REQUEST stands behind it.
-        if not self._stdin_ended or len(self._data) - self._at > _recv_size:
+        if not self._stdin_ended:
             return
-        try:
-            received = self._recv(_recv_size, socket.MSG_DONTWAIT)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            received = b""
-        if not received:
+        if not self._reader.receive_now():
             self._gone = True
             raise ClientLeft("the connection was closed")
-        self._data = self._data[self._at :] + received
-        self._at = 0
-        self._look_through()
+        while not self._aborted and self._reader.has_record():
+            self._meanwhile(*self._reader.next())
         if self._aborted:
             raise ClientLeft("the request was aborted")
-
-    # Requests.
 
     def _serve_one(self):
         """One request; False when the connection is to be closed."""
@@ -153,35 +137,22 @@ class Connection:
         errors.end()
         if body is not None:
             body.end()
-        self.idle = True
+        self._reader.idle = True
         return self._keep and not self._gone
 
     def _small_request(self):
-        """
-        The encoded variables, when one recv brings a whole request without a body, as it mostly does: all of its
-        records at a glance. None: whatever was received waits for `_next_params`.
-        """
-        if self._at < len(self._data):
-            return None
-        self._at = 0
-        self._data = data = self._recv(_recv_size)
-        if not (data.startswith(_small_beginning) and data.endswith(_small_end)):
-            return None
-        size = data[20] << 8 | data[21]
-        if size == 0 or len(data) != 24 + size + data[22] + len(_small_end):
-            return None
-        self.idle = False
-        self._at = len(data)
-        self._id = 1
-        self._keep = True
-        self._stdin_ended = True
-        self._aborted = False
-        return data[24 : 24 + size]
+        pairs = self._reader.small_request()
+        if pairs is not None:
+            self._id = 1
+            self._keep = True
+            self._stdin_ended = True
+            self._aborted = False
+        return pairs
 
     def _next_params(self):
         """The encoded variables of the next request; None at the end of the connection."""
         while True:
-            found = self._record()
+            found = self._reader.next()
             if found is None:
                 return None
             kind, request, content = found
@@ -204,7 +175,7 @@ class Connection:
 
     def _read_params(self):
         """PARAMS up to their end; None when the request was aborted before."""
-        found = self._record()
+        found = self._reader.next()
         pairs = b""
         while True:
             if found is None:
@@ -222,7 +193,7 @@ class Connection:
                 return None
             else:
                 self._meanwhile(kind, request, content)
-            found = self._record()
+            found = self._reader.next()
 
     def _body(self, environ):
         """Sets wsgi.input; the raw stream below it when the body is not whole yet, else None."""
@@ -230,7 +201,7 @@ class Connection:
             environ["wsgi.input"] = io.BytesIO()
             return None
         pieces = []
-        while not self._stdin_ended and self._has_record():
+        while not self._stdin_ended and self._reader.has_record():
             piece = self._next_piece()
             if piece:
                 pieces.append(piece)
@@ -248,7 +219,7 @@ class Connection:
         if length is None:
             environ["wsgi.input_terminated"] = True
         body = Body(self._next_piece, content, length)
-        environ["wsgi.input"] = io.BufferedReader(body, _recv_size)
+        environ["wsgi.input"] = io.BufferedReader(body, recv_size)
         return body
 
     def _next_piece(self):
@@ -256,7 +227,7 @@ class Connection:
         while not self._stdin_ended:
             if self._aborted or self._gone:
                 raise ClientLeft("the client has left")
-            found = self._record()
+            found = self._reader.next()
             if found is None:
                 self._gone = True
                 raise ClientLeft("the connection was closed in the middle of the request body")
@@ -289,54 +260,6 @@ class Connection:
         else:
             self._write(pack_header(1, record.unknown_type, 0, 8, 0) + bytes((kind,)) + bytes(7))
 
-    # Bytes.
-
-    def _look_through(self):
-        """Deals with the records that are here and belong to the request under way or to nobody."""
-        while self._has_record():
-            found = self._record()
-            self._meanwhile(*found)
-            if self._aborted:
-                return
-
-    def _has_record(self):
-        data, at = self._data, self._at
-        if len(data) - at < 8:
-            return False
-        _, _, _, size, padding = unpack_header(data, at)
-        return len(data) - at >= 8 + size + padding
-
-    def _record(self):
-        """Type, id and content of the next record; None at the end of the connection."""
-        data, at = self._data, self._at
-        while len(data) - at < 8:
-            received = self._recv(_recv_size)
-            if not received:
-                return None
-            data = data[at:] + received if at < len(data) else received
-            at = 0
-        self.idle = False
-        version, kind, request, size, padding = unpack_header(data, at)
-        if version != 1:
-            raise Malformed(f"a record of version {version}")
-        content_at = at + 8
-        end = content_at + size + padding
-        if end > len(data):
-            pieces = [data[at:]]
-            missing = end - len(data)
-            while missing > 0:
-                received = self._recv(_recv_size)
-                if not received:
-                    return None
-                pieces.append(received)
-                missing -= len(received)
-            data = b"".join(pieces)
-            end -= at
-            content_at = 8
-        self._data = data
-        self._at = end
-        return kind, request, data[content_at : content_at + size]
-
     def _send_stderr(self, content):
         if self._gone:
             raise ClientLeft("the connection was closed")
@@ -358,10 +281,6 @@ class Connection:
                 raise ClientLeft(f"the connection was closed: {error}") from None
 
 
-# BEGIN_REQUEST of request 1, a responder on a connection that is kept, and a PARAMS header up to its length.
-_small_beginning = bytes.fromhex("0101000100080000 0001010000000000 01040001")
-# The ends of PARAMS and STDIN.
-_small_end = bytes.fromhex("0104000100000000 0105000100000000")
 _secure = frozenset(("on", "1", "ON", "On"))
 _conclusions = {}
 
