@@ -1,7 +1,8 @@
 /**
  * Postern beside other servers on the same work and the same machine:
  *
- *   npx tsx bench/compare.ts [--suite cgi|fastcgi|sockets|proxy|growth] [--rows hello-c,…] [--clients 1,16,64]
+ *   npx tsx bench/compare.ts [--suite cgi|fastcgi|wsgi|sockets|proxy|growth]
+ *                            [--rows hello-c,…] [--clients 1,16,64]
  *                            [--servers postern,nginx,…] [--rounds 5] [--seconds 2] [--warm-up 1]
  *                            [--postern dist/cli/main.js] [--json FILE]
  *

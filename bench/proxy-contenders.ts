@@ -84,7 +84,7 @@ async function startServers(site: Site, directory: string): Promise<ForegroundCh
   for (const socket of sockets) rmSync(socket, { force: true })
   const app = join(site.root, 'hello-http.mjs')
   const flags = ['--workers', String(WORKERS), '--chdir', site.root, '--umask', '0']
-  const args = [...flags, '--bind', `unix:${gunicorn}`, 'hello_wsgi:application']
+  const args = [...flags, '--bind', `unix:${gunicorn}`, 'wsgi_hello:application']
   const python = await startOne(directory, GUNICORN, args, 'gunicorn.log')
   const started = [python]
   try {

@@ -85,10 +85,13 @@ export const socketRows: readonly Row[] = [
   hello('hello-scgi', '/scgi/', [1, 16, 64]),
 ]
 
+/** Two workers of `programs/wsgi_hello.py`. */
+export const wsgiRows: readonly Row[] = [hello('hello-wsgi', '/', [1, 16, 64])]
+
 /** What must cost the same however much stands idle beside it. */
 export const growthRows: readonly Row[] = [hello('hello-libfcgi', '/app/', [1, 16, 64])]
 
-/** HTTP servers behind a proxy: `programs/hello_wsgi.py` below /py/, `programs/hello-http.mjs` below /node/. */
+/** HTTP servers behind a proxy: `programs/wsgi_hello.py` below /py/, `programs/hello-http.mjs` below /node/. */
 export const proxyRows: readonly Row[] = [
   hello('hello-gunicorn', '/py/', [1, 16, 64]),
   hello('hello-node', '/node/', [1, 16, 64]),

@@ -77,15 +77,16 @@ export function fillFastcgiRoot(root: string): void {
   copyFileSync(join(here, 'programs', 'hello.php'), join(root, 'php', 'hello.php'))
 }
 
-export function fillSocketRoot(root: string): void {
-  copyFileSync(join(here, 'programs', 'hello_wsgi.py'), join(root, 'hello_wsgi.py'))
-}
-
 /** The application of gunicorn and the server of node:http. */
 export function fillProxyRoot(root: string): void {
-  for (const name of ['hello_wsgi.py', 'hello-http.mjs']) {
+  for (const name of ['wsgi_hello.py', 'hello-http.mjs']) {
     copyFileSync(join(here, 'programs', name), join(root, name))
   }
+}
+
+/** `wsgi_hello.py`, for every server of Python. */
+export function fillWsgiRoot(root: string): void {
+  copyFileSync(join(here, 'programs', 'wsgi_hello.py'), join(root, 'wsgi_hello.py'))
 }
 
 /** Builds the Go peer; the compiler keeps its cache below the site. */

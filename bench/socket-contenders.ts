@@ -92,7 +92,7 @@ async function startUwsgi(site: Site, directory: string): Promise<ForegroundChil
     ] as const) {
       const socket = join(directory, `${name}.sock`)
       rmSync(socket, { force: true })
-      const program = ['--wsgi-file', join(site.root, 'hello_wsgi.py')]
+      const program = ['--wsgi-file', join(site.root, 'wsgi_hello.py')]
       const standard = ['--master', '--processes', String(WORKERS), '--need-app', '--die-on-term']
       const quiet = ['--disable-logging', '--chmod-socket=666']
       const args = [...standard, ...quiet, ...program, ...options, socket]

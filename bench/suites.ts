@@ -7,10 +7,11 @@ import { CEILING, contenders } from './contenders.js'
 import { fastcgiContenders } from './fastcgi-contenders.js'
 import { growthContenders } from './growth-contenders.js'
 import { proxyContenders } from './proxy-contenders.js'
-import { fastcgiRows, growthRows, proxyRows, type Row, rows, socketRows } from './rows.js'
+import { fastcgiRows, growthRows, proxyRows, type Row, rows, socketRows, wsgiRows } from './rows.js'
 import type { Contender } from './server.js'
-import { fillCgiRoot, fillFastcgiRoot, fillProxyRoot, fillSocketRoot } from './site.js'
+import { fillCgiRoot, fillFastcgiRoot, fillProxyRoot, fillWsgiRoot } from './site.js'
 import { socketContenders } from './socket-contenders.js'
+import { wsgiContenders } from './wsgi-contenders.js'
 
 export interface Suite {
   readonly rows: readonly Row[]
@@ -33,7 +34,13 @@ export const suites: Readonly<Record<string, Suite>> = {
     rows: socketRows,
     contenders: socketContenders,
     ceiling: undefined,
-    fillRoot: fillSocketRoot,
+    fillRoot: fillWsgiRoot,
+  },
+  wsgi: {
+    rows: wsgiRows,
+    contenders: wsgiContenders,
+    ceiling: undefined,
+    fillRoot: fillWsgiRoot,
   },
   growth: {
     rows: growthRows,

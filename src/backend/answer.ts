@@ -102,6 +102,13 @@ export class Answer implements ResponseBody {
     else sink?.fail(error)
   }
 
+  /** The application failed: in the middle, unless STDOUT had ended before. @param status at its end */
+  giveUp(status: number): void {
+    if (this.hasHead && !this.#over) {
+      this.fail(new GatewayError('TRUNCATED', `It gave up with status ${status}.`))
+    }
+  }
+
   flow(sink: BodySink): void {
     if (this.#state !== 'held') {
       if (this.#failure !== undefined) sink.fail(this.#failure)

@@ -16,6 +16,7 @@ export type Command = (
 export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
   ['call', async () => (await import('./call.js')).runCall],
   ['fcgi', async () => (await import('./fcgi.js')).runFcgi],
+  ['wsgi', async () => (await import('./wsgi.js')).runWsgi],
   ['reload', async () => (await import('./reload.js')).runReload],
   ['bench', async () => (await import('./bench.js')).runBench],
 ])

@@ -31,7 +31,7 @@ export interface ServeFlags {
   readonly overrides: ConfigOverrides
 }
 
-const unbuiltCommands = ['run', 'wsgi', 'check', 'explain']
+const unbuiltCommands = ['run', 'check', 'explain']
 const knownWords = ['serve', ...commands.keys(), ...unbuiltCommands]
 const accessFormats = ['combined', 'json', 'off'] as const
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const

@@ -28,7 +28,15 @@ export async function serve(
   version: string,
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
-  const settings = await resolveSettings(flags, env)
+  return serveSettings(await resolveSettings(flags, env), version, env)
+}
+
+/** The same with settings that are complete. */
+export async function serveSettings(
+  settings: Settings,
+  version: string,
+  env: NodeJS.ProcessEnv,
+): Promise<number> {
   const { config, file } = settings
   const output = openOutput(1)
   const errors = openOutput(2)
@@ -61,7 +69,9 @@ interface NotStarted {
 
 /** What the user is told of a start that came to nothing, unless it is a bug or a mistake of settings. */
 function unlessNotStarted(error: unknown): NotStarted {
-  const line = `postern: ${printable(error instanceof Error ? error.message : '')}\n`
+  const message = error instanceof Error ? error.message : ''
+  // Line by line: the last words of a program (a traceback) are several, each escaped.
+  const line = `postern: ${message.split('\n').map(printable).join('\n')}\n`
   if (error instanceof StartFailure) return { exitCode: 1, line }
   if (error instanceof Interrupted) return { exitCode: error.exitCode, line }
   throw error

@@ -39,12 +39,12 @@ export async function resolveSettings(
   const directory = flags.directory ?? '.'
   const file = flags.config ?? findFile(directory)
   if (file === undefined) {
-    const config = configForFolder(directory, overrides)
+    const config = configForFolder(directory, overrides, env)
     return { config, listenPlaces: listenPlaces(config, overrides, []), file }
   }
   const { readConfigFile } = await import('../server/config-file.js')
   const read = readConfigFile(file, env)
-  const config = applyOverrides(read.config, { ...rootOfFolder(flags), ...overrides })
+  const config = applyOverrides(read.config, { ...rootOfFolder(flags), ...overrides }, env)
   if (config.root === undefined && config.routes.length === 0) {
     throw new ConfigError(
       { file },

@@ -37,6 +37,11 @@ export interface FastCgiRouteConfig<Workers = unknown> extends ProgramRouteConfi
   /** Follow a Location without a host ourselves (RFC 3875 §6.2.2); by default it is the client's (E-12). */
   readonly localRedirects: boolean
   readonly timeouts: BackendTimeouts
+  /**
+   * A status other than 0 in END_REQUEST, with STDOUT not ended, breaks the answer off; otherwise it only is a
+   * warning (G-13). Hosts of our own say so that the answer is not whole, and need not close the connection.
+   */
+  readonly statusBreaksOff: boolean
   /** Every record both ways goes to the log. */
   readonly trace: boolean
 }
@@ -54,5 +59,6 @@ export const defaultFastCgiRoute: Omit<FastCgiRouteConfig, 'path' | 'backend'> =
   split: undefined,
   localRedirects: false,
   timeouts: defaultBackendTimeouts,
+  statusBreaksOff: false,
   trace: false,
 }

@@ -93,10 +93,9 @@ export class RequestRun implements RunOwner, AnswerOwner, Timed {
   }
 
   placed(upstream: Upstream): void {
-    const { facts } = this.#request
-    facts.queueMs = performance.now() - this.#asked
+    this.#request.facts.queueMs = performance.now() - this.#asked
     // Without a file: who has it now, who need not be the first.
-    if (!this.#sent.variables.has('SCRIPT_FILENAME')) facts.script = upstream.name
+    if (!this.#sent.variables.has('SCRIPT_FILENAME')) this.#request.facts.script = upstream.name
   }
 
   sending(): void {
@@ -168,6 +167,7 @@ export class RequestRun implements RunOwner, AnswerOwner, Timed {
       default:
         // The application has its next request before we see to this answer: it would wait meanwhile.
         if (this.#answer?.hasHead === true) this.#leave(this.#outcome)
+        if (appStatus !== 0 && this.#context.route.statusBreaksOff) this.#answer?.giveUp(appStatus)
         this.#answer?.complete(appStatus === 0 ? '' : `Its status is ${appStatus}.`)
         if (!this.#failed) reportStatus(this.#request, appStatus, this.#context.log)
         this.#leave(this.#outcome)

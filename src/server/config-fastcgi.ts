@@ -47,6 +47,7 @@ export function readFastCgiRoute(
     split: raw.split ?? standard.split,
     localRedirects: raw.localRedirects ?? standard.localRedirects,
     timeouts,
+    statusBreaksOff: standard.statusBreaksOff,
     trace: raw.trace ?? standard.trace,
   }
 }

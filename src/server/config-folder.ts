@@ -18,6 +18,7 @@ import {
 } from './config.js'
 import { ConfigError } from './config-error.js'
 import { kindOfFile } from './config-paths.js'
+import { wsgiRoute } from './wsgi-route.js'
 
 /** What flags say; whatever is absent stays as it is. */
 export interface ConfigOverrides {
@@ -52,14 +53,18 @@ export type MountOverride = {
  * What a folder serves by itself: `./public` or the folder, and `./cgi-bin` when it is there.
  * @throws ConfigError when the folder or one that a flag names is not there
  */
-export function configForFolder(directory: string, overrides: ConfigOverrides = {}): Config {
+export function configForFolder(
+  directory: string,
+  overrides: ConfigOverrides = {},
+  environment: NodeJS.ProcessEnv = {},
+): Config {
   const folder = requireFolder(directory, 'the folder to serve')
   const cgiBin = join(folder, 'cgi-bin')
   const own: ConfigOverrides = {
     root: staticRootOf(folder),
     ...(kindOfFile(cgiBin) === 'directory' ? { cgiBin } : {}),
   }
-  return applyOverrides(defaultConfig, { ...own, ...overrides })
+  return applyOverrides(defaultConfig, { ...own, ...overrides }, environment)
 }
 
 /** `public` inside the folder when it is there, else the folder. */
@@ -70,9 +75,14 @@ export function staticRootOf(folder: string): string {
 
 /**
  * The configuration with the flags on top.
- * @throws ConfigError when a folder is not there
+ * @param environment the server's own, for an interpreter that a flag asks for
+ * @throws ConfigError when a folder or the interpreter is not there
  */
-export function applyOverrides(config: Config, overrides: ConfigOverrides): Config {
+export function applyOverrides(
+  config: Config,
+  overrides: ConfigOverrides,
+  environment: NodeJS.ProcessEnv = {},
+): Config {
   const changed: Config = {
     ...config,
     listen: overrideListen(config.listen, overrides),
@@ -84,7 +94,10 @@ export function applyOverrides(config: Config, overrides: ConfigOverrides): Conf
     },
     dev: overrides.dev ?? config.dev,
   }
-  const withFlags = (overrides.mounts ?? []).reduce(withMount, changed)
+  const withFlags = (overrides.mounts ?? []).reduce(
+    (before, mount) => withMount(before, mount, environment),
+    changed,
+  )
   if (overrides.cgiBin === undefined) return withFlags
   return withCgiBin(withFlags, requireFolder(overrides.cgiBin, '--cgi-bin'))
 }
@@ -110,17 +123,22 @@ function withCgiBin(config: Config, target: string): Config {
 }
 
 /** The program answers the path, with the other settings of that route if there is one of its kind. */
-function withMount(config: Config, mount: MountOverride): Config {
+function withMount(config: Config, mount: MountOverride, environment: NodeJS.ProcessEnv): Config {
   const existing = config.routes.find(route => route.path === mount.path)
-  const route = routeOf(mount, existing)
+  const route = routeOf(mount, existing, environment)
   return { ...config, routes: [...config.routes.filter(other => other !== existing), route] }
 }
 
-function routeOf(mount: MountOverride, existing: RouteConfig | undefined): RouteConfig {
+function routeOf(
+  mount: MountOverride,
+  existing: RouteConfig | undefined,
+  environment: NodeJS.ProcessEnv,
+): RouteConfig {
   const { kind, path } = mount
   if (kind === 'wsgi') {
-    const problem = 'this version of Postern does not run wsgi routes yet'
-    throw new ConfigError({ flag: '--wsgi' }, problem, 'leave it out')
+    const { application } = mount
+    // What a worker runs is more than one setting: nothing of the file's route would still fit.
+    return wsgiRoute({ path, application, directory: resolve('.') }, environment)
   }
   const addresses = [absoluteAddress(mount.address)]
   switch (kind) {

@@ -38,7 +38,8 @@ function divideRoute(route: RouteConfig, part: Share): RouteConfig {
     case 'proxy':
       return { ...route, queue, capacity: part(route.capacity) }
     case 'wsgi':
-      return { ...route, queue, workers: divideWorkers(route.workers, part) }
+      // Each process has one at least.
+      return { ...route, queue, workers: divideWorkers(route.workers, part), multiprocess: true }
     default:
       return route satisfies never
   }

@@ -19,7 +19,7 @@ const mostFolders = 1_000
 
 /** Hidden files and folders, editors' own files, and what running programs write. */
 const ignored =
-  /^\.|^(?:node_modules|__pycache__)$|~$|^#.*#$|^4913$|\.(?:log|pid|sock|socket|tmp|swp|pyc|db|db-\w+|sqlite3?|sqlite3?-\w+)$/
+  /^\.|^(?:node_modules|site-packages|__pycache__)$|~$|^#.*#$|^4913$|\.(?:log|pid|sock|socket|tmp|swp|pyc|db|db-\w+|sqlite3?|sqlite3?-\w+)$/
 
 /** Calls `changed` a moment after a file in `paths`, or below a folder of them, has changed. */
 export function watchFiles(paths: readonly string[], log: Logger, changed: () => void): FileWatch {

@@ -24,15 +24,17 @@ export interface WsgiRouteConfig extends ProgramRouteConfig {
   readonly mode: 'workers' | 'cgi' | 'warm'
   /** Requests at once in one worker. */
   readonly threads: number
-  /** Everything of the workers; `command` starts the host. */
+  /** Everything of the workers; `command` starts the host. In the other modes `count.max` processes at once. */
   readonly workers: WorkersConfig
+  /** wsgi.multiprocess: several processes have the application at the same time. */
+  readonly multiprocess: boolean
   readonly timeouts: BackendTimeouts
 }
 
 /** A wsgi route with every default that does not depend on the machine. */
 export const defaultWsgiRoute: Omit<
   WsgiRouteConfig,
-  'path' | 'application' | 'directory' | 'python' | 'workers'
+  'path' | 'application' | 'directory' | 'python' | 'workers' | 'multiprocess'
 > = {
   ...defaultProgramRoute,
   kind: 'wsgi',

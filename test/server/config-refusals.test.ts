@@ -288,13 +288,6 @@ refuses('kinds of routes', [
   ],
 ])
 
-refuses('kinds that have a shape and no gateway yet are named', [
-  [
-    'routes: [{ path: /a, wsgi: "app:application", python: /bin/sh, workers: 2 }]',
-    'postern.yaml:1:22: routes[0].wsgi: this version of Postern does not run wsgi routes yet; remove it',
-  ],
-])
-
 refuses('H-3 a body without a length cannot be streamed where its length comes first', [
   [
     'routes: [{ path: /a, scgi: "h:1", requestBody: stream }]',

@@ -18,6 +18,7 @@ import {
 import '../../src/server/fastcgi-mount.js'
 import '../../src/server/scgi-mount.js'
 import '../../src/server/uwsgi-mount.js'
+import '../../src/server/wsgi-mount.js'
 import { type RunningServer, startServer } from '../../src/server/listener.js'
 import { children, commandOf, openDescriptors } from './processes.js'
 import { RawConnection, type RequestParts } from './raw-http.js'

@@ -1,4 +1,4 @@
-"""The smallest WSGI application: what uWSGI runs behind every server of the suite `sockets`."""
+"""The WSGI application of the comparison: the same few lines for every server."""
 
 
 def application(environ, start_response):
