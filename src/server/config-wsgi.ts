@@ -80,10 +80,6 @@ function refuseForMode(
   place: SettingPath,
   { mode = 'workers', ...raw }: RawWsgiRoute,
 ): void {
-  if (mode === 'warm') {
-    const remedy = 'write workers or cgi'
-    document.fail([...place, 'mode'], 'this version of Postern has no warm wsgi routes yet', remedy)
-  }
   if (mode === 'workers') return
   for (const name of ['threads', 'recycle', 'ready', 'stuck'] as const) {
     if (raw[name] === undefined) continue

@@ -1,5 +1,6 @@
 /**
- * A wsgi route put together: the host of `src/wsgi/` as FastCGI workers, or as a CGI program for each request.
+ * A wsgi route put together: the host of `src/wsgi/` as FastCGI workers, or as a CGI program, fresh or warm,
+ * for each request.
  *
  * Loaded only when a configuration has such a route: the start of a server without stays as short as it was.
  */
@@ -63,6 +64,7 @@ function cgiRouteOf(route: WsgiRouteConfig, dev: boolean): CgiRouteConfig {
     program: true,
     interpreters: { '.py': python },
     processes: workers.count.max,
+    warm: route.mode === 'warm',
     env: { ...env, set: { ...env.set, ...cgiVariables(route, dev) } },
   }
 }

@@ -92,8 +92,8 @@ t.test('refused', async t => {
   const folder = configFolder(t)
   for (const [more, said] of [
     [
-      'mode: warm',
-      'routes[0].mode: this version of Postern has no warm wsgi routes yet; write workers or cgi',
+      'mode: warm, recycle: { age: 1h }',
+      'routes[0].recycle: the mode warm has a process for each request, and no workers that stay; remove it, or write mode: workers',
     ],
     [
       'mode: cgi, threads: 2',

@@ -37,4 +37,5 @@ if (python !== undefined) {
   gatewayContract('WSGI, one thread', start(python, {}))
   gatewayContract('WSGI, four threads', start(python, { threads: 4 }))
   gatewayContract('WSGI, as CGI', start(python, { mode: 'cgi' }))
+  gatewayContract('WSGI, warm', start(python, { mode: 'warm' }))
 }

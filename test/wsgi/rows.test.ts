@@ -302,7 +302,7 @@ t.test('wsgi.errors goes to the log line by line', { skip }, async t => {
 })
 
 t.test('wsgiref.validate has nothing to say', { skip }, async t => {
-  for (const changes of [{}, { threads: 2 }, { mode: 'cgi' }] as const) {
+  for (const changes of [{}, { threads: 2 }, { mode: 'cgi' }, { mode: 'warm' }] as const) {
     await t.test(JSON.stringify(changes), async t => {
       const server = await serve(t, changes, 'rows:validated')
       for (const [target, method, body] of validRequests) {
