@@ -5,6 +5,7 @@
  * nobody reads for too long, lines are dropped rather than memory filled. A reader that has gone (EPIPE)
  * is not an error of the server: what is written from then on is nobody's.
  */
+import { fstatSync } from 'node:fs'
 import sonicBoom from 'sonic-boom'
 
 export interface Output {
@@ -17,6 +18,9 @@ export interface Output {
 /** Writes to a pipe up to this size are never mixed with those of another process (POSIX PIPE_BUF on Linux). */
 const atomicWriteBytes = 4096
 
+/** What is written to a file lands as a whole: fewer and larger writes are cheaper. */
+const fileWriteBytes = 64 * 1024
+
 /** Lines of this time leave together: under load a write for each costs more than making it. */
 const gatherMs = 5
 
@@ -26,11 +30,12 @@ const flushDeadlineMs = 1000
 
 /** The sink on an open descriptor, 1 or 2 in production; it is never closed. */
 export function openOutput(fd: number): Output {
+  const mostBytes = isFile(fd) ? fileWriteBytes : atomicWriteBytes
   const stream = new sonicBoom.SonicBoom({
     fd,
     sync: false,
     minLength: 0,
-    maxWrite: atomicWriteBytes,
+    maxWrite: mostBytes,
     maxLength: mostWaitingBytes,
   })
   let gone = false
@@ -48,7 +53,7 @@ export function openOutput(fd: number): Output {
   return {
     write: lines => {
       gathered += lines
-      if (gathered.length > atomicWriteBytes) send()
+      if (gathered.length > mostBytes) send()
       else timer ??= setTimeout(send, gatherMs)
     },
     flush: () =>
@@ -61,5 +66,13 @@ export function openOutput(fd: number): Output {
           resolve()
         })
       }),
+  }
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile()
+  } catch {
+    return false
   }
 }

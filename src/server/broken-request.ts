@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream'
 import { type ErrorCode, GatewayError } from '../errors.js'
 import { serverSoftware } from '../version.js'
 import { errorPage } from './error-page.js'
-import type { Site } from './exchange.js'
+import type { Site } from './site.js'
 
 /** Answers what node's parser could not read. */
 export function answerBrokenRequest(site: Site, error: Error, socket: Duplex): void {

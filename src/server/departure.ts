@@ -4,6 +4,8 @@
  * An AbortController costs two microseconds and a good deal of garbage for each request, and nearly no
  * client leaves. What grows: one entry per listener of one request, for as long as the request.
  */
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from '../errors.js'
 import type { LeaveSignal } from '../gateway.js'
 
 export class Departure implements LeaveSignal {
@@ -31,4 +33,9 @@ export class Departure implements LeaveSignal {
     this.#listeners = []
     for (const listener of listeners) listener()
   }
+}
+
+/** Why the client is gone: it left, or what it sent was broken and it has been told so. */
+export function leaving(req: IncomingMessage): GatewayError {
+  return req.errored instanceof GatewayError ? req.errored : new GatewayError('CLIENT_LEFT')
 }

@@ -5,7 +5,13 @@
  * is here too.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ByteString, GatewayRequest, LeaveSignal, ProgramFacts } from '../gateway.js'
+import type {
+  ByteString,
+  GatewayRequest,
+  GatewayResponse,
+  LeaveSignal,
+  ProgramFacts,
+} from '../gateway.js'
 import type { RequestFacts } from './request-facts.js'
 import type { Target } from './target.js'
 
@@ -15,6 +21,8 @@ export interface RequestParts {
   readonly res: ServerResponse
   readonly id: string
   readonly target: Target
+  /** What is left of the path below the route's prefix. */
+  readonly rest: ByteString
   readonly facts: RequestFacts
   /** The client waits for `100 Continue`. */
   readonly waits: boolean
@@ -23,7 +31,7 @@ export interface RequestParts {
   readonly program: ProgramFacts
 }
 
-/** The request, not yet routed: `rest` is empty. */
+/** The request, as it came. */
 export function gatewayRequest(parts: RequestParts): GatewayRequest {
   const { req, res, target, facts, waits } = parts
   const { socket } = req
@@ -33,7 +41,7 @@ export function gatewayRequest(parts: RequestParts): GatewayRequest {
     target: target.target,
     protocol: `HTTP/${req.httpVersion}`,
     path: target.path,
-    rest: '',
+    rest: parts.rest,
     query: target.query,
     rawHeaders: withHost(req.rawHeaders, target),
     host: target.host,
@@ -60,6 +68,7 @@ const nobodyWaits = (): void => {}
 export function redirected(
   request: GatewayRequest,
   target: Target,
+  rest: ByteString,
   facts: ProgramFacts,
 ): GatewayRequest {
   return {
@@ -67,6 +76,7 @@ export function redirected(
     method: request.method === 'HEAD' ? 'HEAD' : 'GET',
     target: target.target,
     path: target.path,
+    rest,
     query: target.query,
     body: { length: undefined, stream: undefined, invite: () => {} },
     redirects: request.redirects + 1,
@@ -106,5 +116,16 @@ function inform(res: ServerResponse, status: number, headers: readonly ByteStrin
     res.writeEarlyHints({ ...hints, link: hints.link ?? [] })
   } catch {
     // A hint is only a hint.
+  }
+}
+
+/** E-6: a script that points at itself is the client's to follow. */
+export function clientRedirect(response: GatewayResponse, location: ByteString): GatewayResponse {
+  return {
+    ...response,
+    status: 302,
+    headers: ['Location', location],
+    localRedirect: undefined,
+    length: 0,
   }
 }

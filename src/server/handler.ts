@@ -16,11 +16,12 @@ import { type Choice, chooseSpawner } from '../process/choose.js'
 import { serverSoftware } from '../version.js'
 import { type AccessEntry, formatCombined } from './access-log.js'
 import { defaultConfig, type ServerLimits } from './config.js'
-import { exchange, type Site } from './exchange.js'
+import { exchange } from './exchange.js'
 import { createSender, type Mount } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
 import { findProgram, searchPathOf } from './search-path.js'
+import type { Site } from './site.js'
 
 /** Settings of a handler: those of a route, all with defaults, and a few of the server. */
 export interface CgiHandlerOptions
@@ -81,7 +82,7 @@ export function cgi(target: string, options: CgiHandlerOptions = {}): CgiHandler
     ready ??= prepare(withSlashes(options.path ?? base))
     const { site } = await ready
     const url = typeof req.originalUrl === 'string' ? req.originalUrl : (req.url ?? '')
-    await exchange(site, req, res, { waits: false, url, next })
+    exchange(site, req, res, { waits: false, url, next }, () => {})
   }
 
   const handler = (
@@ -89,7 +90,7 @@ export function cgi(target: string, options: CgiHandlerOptions = {}): CgiHandler
     res: ServerResponse,
     next?: (e?: unknown) => void,
   ): void => {
-    handle(req, res, next && (() => next())).catch((error: unknown) => {
+    handle(req, res, next && (() => pass(next))).catch((error: unknown) => {
       // Only the preparation can fail, a spawner that was forced and is not there for example.
       ready = undefined
       if (next !== undefined) next(error)
@@ -143,6 +144,15 @@ function makeSite(
     access: (entry: AccessEntry) => access?.(formatCombined(entry)),
     nextId: createRequestIds(),
     draining,
+  }
+}
+
+/** To what comes behind the handler; what that throws is the framework's to see. */
+function pass(next: (error?: unknown) => void): void {
+  try {
+    next()
+  } catch (error) {
+    next(error)
   }
 }
 

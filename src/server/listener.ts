@@ -13,10 +13,11 @@ import type { Spawner } from '../process/spawner.js'
 import { formatCombined, formatJson } from './access-log.js'
 import { answerBrokenRequest, refuseConnect } from './broken-request.js'
 import type { Config, ListenAddress } from './config.js'
-import { exchange, type Site } from './exchange.js'
+import { exchange } from './exchange.js'
 import { createFiles, createMounts, createSender, type Mount, startWorkers } from './mounts.js'
 import { createRequestIds } from './request-id.js'
 import { createRouter } from './router.js'
+import type { Site } from './site.js'
 import { parseTarget } from './target.js'
 import { removeStaleSocket } from './unix-socket.js'
 import { askedUpgrade, responseOn, upgradingRequests } from './upgrade.js'
@@ -153,7 +154,7 @@ class Service {
   #handle(req: IncomingMessage, res: ServerResponse, waits: boolean, upgrade?: string): void {
     const arrival = { waits, url: req.url ?? '', next: undefined, upgrade }
     this.#inFlight++
-    void exchange(this.#site, req, res, arrival).then(this.#over)
+    exchange(this.#site, req, res, arrival, this.#over)
   }
 
   readonly #over = (): void => {
