@@ -10,6 +10,7 @@
 import { WorkerSocket } from '../backend/worker-socket.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import { type Address, describeAddress } from '../upstream/address.js'
+import { OutputOfRead } from './output-of-read.js'
 import { encodeAbortRequest, encodeStreamHeader, type FcgiRecord } from './record.js'
 import { RecordDecoder } from './record-decoder.js'
 import { streamRecords } from './stream-content.js'
@@ -63,6 +64,8 @@ export class FastCgiConnection {
   #connecting: NodeJS.Timeout | undefined
   /** It has carried a request to its end: it may have been closed since then (G-19). */
   #isKept = false
+  /** STDOUT of one request out of the read that is being decoded. */
+  readonly #output = new OutputOfRead()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -223,22 +226,36 @@ export class FastCgiConnection {
       this.#heard = true
       this.#options.onHeard?.(this)
     }
+    this.#output.begin(chunk)
     try {
       this.#decoder.push(chunk)
+      this.#handOn()
     } catch (error) {
+      this.#handOn()
       this.close(asGatewayError(error))
     }
   }
 
+  /** Gives STDOUT that has been gathered to its request. */
+  #handOn(): void {
+    const { id } = this.#output
+    const content = this.#output.take()
+    if (content !== undefined) this.#requests[id]?.stdout(content)
+  }
+
   /** G-14: what belongs to nobody is ignored. G-15: what only we may send is an error. */
   #take(record: FcgiRecord): void {
+    if (record.type === 'stdout' && !record.ends) {
+      if (this.#output.add(record.id, record.content)) return
+      this.#handOn()
+      this.#output.add(record.id, record.content)
+      return
+    }
+    this.#handOn()
     switch (record.type) {
-      case 'stdout': {
-        const request = this.#requests[record.id]
-        if (record.ends) request?.stdoutEnd()
-        else request?.stdout(record.content)
+      case 'stdout':
+        this.#requests[record.id]?.stdoutEnd()
         return
-      }
       case 'stderr':
         if (!record.ends) this.#requests[record.id]?.stderr(record.content)
         return

@@ -91,6 +91,39 @@ t.test('§3.3 the lowest free id, and records to the request they belong to', as
   t.equal(connection.active, 1)
 })
 
+t.test(
+  'STDOUT of one read comes as one piece, before what follows it, and before an error',
+  async t => {
+    const { worker, connection } = await open(t, { '': () => {} })
+    const [one, two] = [new Noted(), new Noted()]
+    connection.begin(one)
+    connection.begin(two)
+    connection.write(Buffer.concat([asked(1), asked(2)]))
+    const seen = await waitFor('both', () => worker.requests[1])
+    seen.send(
+      Buffer.concat([
+        record(STDOUT, 1, 'a', 7),
+        record(STDOUT, 1, 'bc'),
+        record(STDOUT, 2, 'x'),
+        record(STDOUT, 1, 'd'),
+        record(STDERR, 1, 'note'),
+        record(STDOUT, 1, 'e', 3),
+        hex('02 06 00 01 00 00 00 00'),
+      ]),
+    )
+    await waitFor('both are told', () => one.error !== undefined && two.error !== undefined)
+    t.strictSame(one.told, [
+      'connected',
+      'stdout abc',
+      'stdout d',
+      'stderr note',
+      'stdout e',
+      'gone PROTOCOL_ERROR true',
+    ])
+    t.strictSame(two.told, ['connected', 'stdout x', 'gone PROTOCOL_ERROR true'])
+  },
+)
+
 t.test('G-3 a stream in records of 32 KiB, padded to 8', async t => {
   const { worker, connection } = await open(t, { '': () => {} })
   connection.begin(new Noted())
