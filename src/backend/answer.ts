@@ -27,6 +27,8 @@ export interface AnswerOwner {
   go(): void
   /** Nobody wants the rest. */
   cancelled(): void
+  /** A piece that was pushed is with the client: its memory may be read into again. */
+  recycle(chunk: Buffer): void
 }
 
 /** Kept back for a client that is slower than the application. */
@@ -126,6 +128,10 @@ export class Answer implements ResponseBody {
   resume(): void {
     this.#waits = false
     if (this.#state === 'flowing') this.#deliver()
+  }
+
+  recycle(chunk: Buffer): void {
+    this.#owner.recycle(chunk)
   }
 
   cancel(): void {

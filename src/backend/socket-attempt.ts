@@ -99,6 +99,11 @@ export class SocketAttempt implements Sending, PipeWriter, WorkerSocketEvents {
     if (!this.#over) this.#socket.resume()
   }
 
+  /** A piece of the answer is not needed any more. */
+  recycle(chunk: Buffer): void {
+    this.#socket.recycle(chunk)
+  }
+
   /** Closes at once, whatever is under way; the owner is told nothing more. */
   destroy(): void {
     if (this.#over) return

@@ -213,6 +213,10 @@ export class SocketRun implements SocketRunOwner, AnswerOwner, Timed, Run {
     this.#dispatch.attempt?.resume()
   }
 
+  recycle(chunk: Buffer): void {
+    this.#dispatch.attempt?.recycle(chunk)
+  }
+
   /** The rest of the answer is dropped: the program may close by itself, for a while. */
   cancelled(): void {
     if (this.#state !== 'running') return

@@ -4,7 +4,7 @@
  * node:net destroys a socket at the first failed write, and what the application had answered before is
  * lost with it. Here a write to a reader that is gone is news, and reading goes on. Reads go into buffers of
  * our own: large ones are handed on as they are, small ones are copied out, so that a small answer costs no
- * allocation of a large buffer.
+ * allocation of a large buffer. Kept for the next reads: `mostKept` buffers that were given back.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { platform } from 'node:os'
@@ -20,23 +20,33 @@ export interface WorkerSocketEvents {
 const readBytes = 64 * 1024
 /** Up to this size a copy is cheaper than a new buffer to read into. */
 const copiedBytes = 16 * 1024
+const mostKept = 4
 
 type Written = (error?: Error | null) => void
 
 export class WorkerSocket extends Socket {
   readonly #events: WorkerSocketEvents
+  readonly #free: Buffer[]
   #isDeaf = false
   /** Of the one write that is under way: node has never two. */
   #callback: Written | undefined
 
   constructor(events: WorkerSocketEvents) {
+    const free: Buffer[] = []
     // The constructor takes `onread` as `net.connect` does; the types know it only there.
     const options: SocketConstructorOpts & { onread: OnReadOpts } = {
       allowHalfOpen: true,
-      onread: intoOwnBuffer(chunk => events.received(chunk)),
+      onread: intoOwnBuffer(free, chunk => events.received(chunk)),
     }
     super(options)
     this.#events = events
+    this.#free = free
+  }
+
+  /** Nobody needs the buffer that a chunk lies in any more, all of it: it is read into again. */
+  recycle({ buffer }: Buffer): void {
+    const isOurs = buffer.byteLength === readBytes
+    if (isOurs && this.#free.length < mostKept) this.#free.push(Buffer.from(buffer))
   }
 
   /** Whether a write has failed because nobody reads. */
@@ -86,13 +96,13 @@ const scratch = Buffer.allocUnsafeSlow(readBytes)
 const canShare = platform() !== 'win32'
 
 /** Reads into the shared buffer; from the first large read on into one of its own, given away with each large read. */
-function intoOwnBuffer(received: (chunk: Buffer) => void): OnReadOpts {
+function intoOwnBuffer(free: Buffer[], received: (chunk: Buffer) => void): OnReadOpts {
   let isShared = canShare
   let own: Buffer | undefined
   return {
     buffer: () => {
       if (isShared) return scratch
-      own ??= Buffer.allocUnsafeSlow(readBytes)
+      own ??= free.pop() ?? Buffer.allocUnsafeSlow(readBytes)
       return own
     },
     callback: (bytes: number, target: Uint8Array) => {

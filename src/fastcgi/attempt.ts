@@ -35,7 +35,7 @@ export interface SentRequest {
 export interface AttemptOwner {
   readonly limits: TimeLimits
   /** The body is too long, or cannot be read. */
-  refused(error: GatewayError): void
+  fail(error: GatewayError): void
   /** A piece of STDOUT, to keep. */
   stdout(content: Buffer): void
   stdoutEnd(): void
@@ -151,6 +151,11 @@ export class Attempt implements ConnectionRequest {
     this.connection.resume()
   }
 
+  /** A piece of STDOUT is not needed any more. */
+  recycle(chunk: Buffer): void {
+    this.connection.recycle(chunk)
+  }
+
   /** Sends no more of the body: what is left of it is read and dropped (D-6). */
   stopFeeding(): void {
     this.#stdin?.takeGone()
@@ -245,7 +250,7 @@ export class Attempt implements ConnectionRequest {
       waitsForClient: () => owner.limits.enter('body'),
       waitsForProgram: () => owner.limits.enter('idle'),
       done,
-      refused: error => owner.refused(error),
+      refused: error => owner.fail(error),
     }
   }
 

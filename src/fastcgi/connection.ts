@@ -6,7 +6,6 @@
  * on it, bounded by whoever begins them. Bytes are not collected here: who writes waits for `drained`, who
  * cannot take more pauses the connection.
  */
-
 import { WorkerSocket } from '../backend/worker-socket.js'
 import { asGatewayError, GatewayError } from '../errors.js'
 import { type Address, describeAddress } from '../upstream/address.js'
@@ -175,6 +174,11 @@ export class FastCgiConnection {
 
   resume(): void {
     if (--this.#pauses === 0 && !this.#gone) this.#socket.resume()
+  }
+
+  /** A piece of STDOUT that a request was told is not needed any more: its memory may be read into. */
+  recycle(chunk: Buffer): void {
+    this.#socket.recycle(chunk)
   }
 
   /** Closes at once; requests on it are told `error`. */

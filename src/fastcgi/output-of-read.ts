@@ -13,11 +13,13 @@ export class OutputOfRead {
   #read: Buffer = nothing
   #start = 0
   #end = 0
+  #isTaken = false
 
   /** The next read; what was gathered before must have been taken. */
   begin(read: Buffer): void {
     this.#read = read
     this.#end = this.#start = 0
+    this.#isTaken = false
   }
 
   /** Takes a piece of the read, behind all that was added before; false while another request's is in the way. */
@@ -35,12 +37,18 @@ export class OutputOfRead {
     return true
   }
 
-  /** What was gathered; undefined when there is nothing. */
+  /**
+   * What was gathered; undefined when there is nothing. The first piece is part of the read, any other is a copy: so
+   * whoever gives that piece back gives back the whole read.
+   */
   take(): Buffer | undefined {
     const start = this.#start
     const end = this.#end
     if (start === end) return undefined
     this.#start = this.#end
-    return this.#read.subarray(start, end)
+    const piece = this.#read.subarray(start, end)
+    if (this.#isTaken) return Buffer.from(piece)
+    this.#isTaken = true
+    return piece
   }
 }

@@ -119,10 +119,6 @@ export class RequestRun implements RunOwner, AnswerOwner, Timed {
     this.#finish()
   }
 
-  refused(error: GatewayError): void {
-    this.fail(error)
-  }
-
   stdout(content: Buffer): void {
     if (this.limits.output()) this.#request.facts.firstByteMs = performance.now() - this.#sentAt
     this.#answer?.push(content)
@@ -230,6 +226,10 @@ export class RequestRun implements RunOwner, AnswerOwner, Timed {
   go(): void {
     this.limits.progress()
     this.#dispatch.attempt?.resume()
+  }
+
+  recycle(chunk: Buffer): void {
+    this.#dispatch.attempt?.recycle(chunk)
   }
 
   /** The rest of the answer is dropped: END_REQUEST may come by itself, for a while. */

@@ -200,6 +200,9 @@ export class RequestRun implements AttemptOwner, AnswerOwner, Timed, Run, Tunnel
   /** For the answer: what is no head never gets there. */
   unreadable(): void {}
 
+  /** Several pieces of a body may lie in one read: its buffer is the garbage collector's. */
+  recycle(): void {}
+
   stop(): void {
     this.#dispatch.attempt?.pause()
   }

@@ -59,7 +59,7 @@ function writeHead(res: ServerResponse, response: GatewayResponse, headers: Byte
 const holdMs = 1
 const heldBytes = 16 * 1024
 /** From this size on memory is worth giving back. */
-const largeBytes = 64 * 1024
+const largeBytes = 16 * 1024
 
 /**
  * Holds the head back until the body has begun: an answer that is whole by then goes out with its length

@@ -22,16 +22,21 @@ t.test('contents move together, and nothing behind them is touched', async t => 
 })
 
 t.test('output of another request waits until the first was taken', async t => {
-  const read = Buffer.from('HoneHtwo', 'latin1')
+  const read = Buffer.alloc(8)
+  read.write('HoneHtwo', 'latin1')
   const output = new OutputOfRead()
   output.begin(read)
   output.add(1, read.subarray(1, 4))
   t.equal(output.add(2, read.subarray(5, 8)), false)
   t.equal(output.id, 1)
-  t.equal(String(output.take()), 'one')
+  const one = output.take()
+  t.equal(String(one), 'one')
+  t.equal(one?.buffer, read.buffer)
   t.equal(output.add(2, read.subarray(5, 8)), true)
   t.equal(output.id, 2)
-  t.equal(String(output.take()), 'two')
+  const two = output.take()
+  t.equal(String(two), 'two')
+  t.not(two?.buffer, read.buffer, 'who gives the first one back gives nothing of this one back')
 })
 
 t.test('any gaps, any lengths', async () => {

@@ -2,8 +2,9 @@
  * Answers that are larger, slower or noisier than they should be: memory stays flat, the application is held
  * back, and neighbours on a shared connection are not stalled by a slow client until a bound is passed.
  */
+import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
-import { end, hex, record, STDOUT } from '../support/fastcgi-bytes.js'
+import { end, hex, record, STDERR, STDOUT } from '../support/fastcgi-bytes.js'
 import { fastCgiRoute } from '../support/fastcgi-route.js'
 import {
   type Script,
@@ -66,6 +67,32 @@ t.test('an answer larger than memory would like streams through', async t => {
   t.equal(bytes, count * piece)
   // Server, client and application are one process here.
   t.ok(peak - before < 200 * MiB, `grew by ${(peak - before) / MiB} MiB`)
+})
+
+t.test('every byte arrives, in order, although memory is read into again', async t => {
+  const sizes = [65_535, 8_184, 8_184, 8_184, 1, 7, 40_000, 65_535, 65_535, 500, 20_000, 65_535]
+  const contents = sizes.map(length => randomBytes(length))
+  // Something else between two pieces of one read.
+  const records = contents.map(content =>
+    Buffer.concat([record(STDOUT, 1, content, 3), record(STDERR, 1, 'note ')]),
+  )
+  const rounds = 60
+  const expected = createHash('sha256')
+  for (let round = 0; round < rounds; round++)
+    for (const content of contents) expected.update(content)
+  const worker = await startWorker(t, {
+    '/large': request => {
+      request.send(record(STDOUT, 1, '\r\n'))
+      pour(request, Buffer.concat(records), rounds, end(1))
+    },
+  })
+  const { address } = worker
+  const server = await startTestServer(t, { routes: () => [fastCgiRoute('/app/', { address })] })
+  const came = createHash('sha256')
+  const connection = await server.connect()
+  connection.request('/app/large')
+  await connection.response({ onData: chunk => came.update(chunk) })
+  t.equal(came.digest('hex'), expected.digest('hex'))
 })
 
 t.test('D-8 a client that does not read holds the application back', async t => {
