@@ -124,7 +124,7 @@ t.test('a program of libfcgi', async t => {
   await endsWell(t, command)
 })
 
-t.test('a worker that never becomes ready ends the start with its last words, exit code 1', async t => {
+t.test('a worker that never becomes ready ends the start, exit code 1', async t => {
   for (const words of [[], ['--processes', '2']]) {
     const root = siteWith(
       t,
