@@ -2,8 +2,9 @@
  * The commands of `postern` beside `serve`, by their first word.
  *
  * Each is a module of its own, imported when it is asked for: what `serve` needs is all that `serve` loads.
- * A new command is a new entry here; `flags.ts` reads the names for "did you mean".
+ * A new command is a new entry here and a name in `command-names.ts`.
  */
+import type { CommandName } from './command-names.js'
 
 /** Runs a command with the words behind its name; settles with the exit code. */
 export type Command = (
@@ -13,7 +14,10 @@ export type Command = (
 ) => Promise<number>
 
 /** Name → how its function is loaded. A Map, so that no word reaches the prototype of an object. */
-export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map([
+export const commands: ReadonlyMap<string, () => Promise<Command>> = new Map<
+  CommandName,
+  () => Promise<Command>
+>([
   ['call', async () => (await import('./call.js')).runCall],
   ['fcgi', async () => (await import('./fcgi.js')).runFcgi],
   ['wsgi', async () => (await import('./wsgi.js')).runWsgi],

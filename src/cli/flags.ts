@@ -20,7 +20,7 @@ import {
   type Values,
   wholeNumber,
 } from './command-line.js'
-import { commands } from './commands.js'
+import { commandNames, unbuiltCommands } from './command-names.js'
 
 /** What `serve` was asked to do. */
 export interface ServeFlags {
@@ -31,8 +31,7 @@ export interface ServeFlags {
   readonly overrides: ConfigOverrides
 }
 
-const unbuiltCommands = ['run', 'check', 'explain']
-const knownWords = ['serve', ...commands.keys(), ...unbuiltCommands]
+const knownWords = ['serve', ...commandNames, ...unbuiltCommands]
 const accessFormats = ['combined', 'json', 'off'] as const
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -84,7 +83,7 @@ export function readFlags(words: readonly string[], version: string): ServeFlags
     .options(options)
     .version(version)
     .alias('help', 'h')
-    .epilogue(`Commands with a --help of their own: ${[...commands.keys()].join(', ')}.`)
+    .epilogue(`Commands with a --help of their own: ${commandNames.join(', ')}.`)
     .epilogue(`Not built yet: ${unbuiltCommands.join(', ')}.`)
     .exitProcess(false)
     .showHelpOnFail(false)

@@ -8,41 +8,10 @@ import { dirname } from 'node:path'
 import { fromText } from '../byte-string.js'
 import { CgiGateway } from '../cgi/gateway.js'
 import type { Gateway } from '../gateway.js'
-import type { Logger } from '../log.js'
-import type { Spawner } from '../process/spawner.js'
 import { createStaticFiles, type StaticFiles } from '../static/files.js'
 import { serverSoftware } from '../version.js'
 import type { CgiRouteConfig, Config, RouteConfig } from './config.js'
-
-/** A gateway below a path prefix. */
-export interface Mount {
-  /** Begins and ends with `/`. */
-  readonly path: string
-  readonly gateway: Gateway
-  readonly encodedSlash: 'reject' | 'decode' | 'keep'
-  /** Workers of ours behind the gateway; its `close` and `kill` end them as well. */
-  readonly workers?: WorkerGroup
-  /** What answers can go on in another protocol (WebSocket). */
-  readonly upgrades?: boolean
-}
-
-/** Workers of one route, seen from the server. */
-export interface WorkerGroup {
-  /**
-   * Settles when as many as are wanted at least are ready.
-   * @throws StartFailure with a line for the user when one never is
-   */
-  start(): Promise<void>
-  /** Replaces them one by one, the replacement first; settles when all are new. */
-  reload(): Promise<void>
-}
-
-export interface MountDependencies {
-  readonly spawner: Spawner
-  readonly log: Logger
-  /** The server's own environment, for the allow-list of programs. */
-  readonly environment: NodeJS.ProcessEnv
-}
+import type { Mount, MountDependencies } from './mount.js'
 
 /** The gateways of a config, in its order; no worker is started yet. */
 export async function createMounts(

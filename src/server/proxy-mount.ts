@@ -6,7 +6,7 @@
 import type { Gateway } from '../gateway.js'
 import { ProxyGateway } from '../proxy/gateway.js'
 import type { Config, ProxyRouteConfig } from './config.js'
-import type { MountDependencies } from './mounts.js'
+import type { MountDependencies } from './mount.js'
 import { atAddresses } from './upstreams-at.js'
 
 /** The gateway of a route. */

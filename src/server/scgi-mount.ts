@@ -6,7 +6,7 @@
 import type { Gateway } from '../gateway.js'
 import { createScgiGateway } from '../scgi/gateway.js'
 import type { Config, ScgiRouteConfig } from './config.js'
-import type { MountDependencies } from './mounts.js'
+import type { MountDependencies } from './mount.js'
 import { socketGatewayOptions } from './socket-gateway-options.js'
 
 /** The gateway of a route; nothing is started yet. */

@@ -8,7 +8,7 @@ import type { Logger } from '../log.js'
 import type { StaticFiles } from '../static/files.js'
 import type { AccessEntry } from './access-log.js'
 import type { ServerLimits } from './config.js'
-import type { Mount } from './mounts.js'
+import type { Mount } from './mount.js'
 import type { Router } from './router.js'
 
 /** What every exchange of one server shares. */

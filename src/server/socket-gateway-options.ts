@@ -8,7 +8,7 @@ import type { SocketGatewayOptions, SocketRouteConfig } from '../backend/over-so
 import { fromText } from '../byte-string.js'
 import { serverSoftware } from '../version.js'
 import type { Config } from './config.js'
-import type { MountDependencies } from './mounts.js'
+import type { MountDependencies } from './mount.js'
 import { atAddresses } from './upstreams-at.js'
 
 /** For the gateway of the route's protocol. */

@@ -17,7 +17,7 @@ import {
   type WsgiRouteConfig,
 } from './config.js'
 import { createFastCgiMount } from './fastcgi-mount.js'
-import type { MountDependencies, WorkerGroup } from './mounts.js'
+import type { MountDependencies, WorkerGroup } from './mount.js'
 
 /** The gateway of a route and, in the mode `workers`, its workers; nothing is started yet. */
 export function createWsgiMount(

@@ -1,7 +1,8 @@
 /** The workers of all routes start together, and end together when one does not. */
 import t, { type Test } from 'tap'
 import type { Gateway } from '../../src/gateway.js'
-import { type Mount, startWorkers } from '../../src/server/mounts.js'
+import type { Mount } from '../../src/server/mount.js'
+import { startWorkers } from '../../src/server/mounts.js'
 import { StartFailure } from '../../src/server/start-failure.js'
 import { within } from '../support/wait-for.js'
 
