@@ -72,10 +72,14 @@ export class ForkMessages {
 
   /** The words of the next message; undefined: none waits; no words: there will be none any more. */
   receive(fd: number): ByteString[] | undefined {
-    const bytes = this.#libc.read(fd, this.#text, mostMessageBytes)
-    if (bytes > 0) return this.#text.toString('latin1', 0, bytes).split('\0')
-    const { EAGAIN, EINTR } = constants.errno
-    const errno = bytes < 0 ? this.#libc.errno() : 0
-    return errno === EAGAIN || errno === EINTR ? undefined : []
+    const { EAGAIN, EINTR, ECONNRESET } = constants.errno
+    for (;;) {
+      const bytes = this.#libc.read(fd, this.#text, mostMessageBytes)
+      if (bytes > 0) return this.#text.toString('latin1', 0, bytes).split('\0')
+      const errno = bytes < 0 ? this.#libc.errno() : 0
+      if (errno === EAGAIN || errno === EINTR) return undefined
+      // It went with messages of ours unread. What it had said before waits behind this news, told once.
+      if (errno !== ECONNRESET) return []
+    }
   }
 }
