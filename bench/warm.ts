@@ -116,6 +116,7 @@ function shown(rates: readonly number[]): string {
 }
 
 const [seconds = '2', rounds = '5'] = process.argv.slice(2)
+if (!(Number(seconds) > 0 && Number(rounds) >= 1)) throw new Error('warm.ts [seconds] [rounds]')
 const site = buildSite(fill)
 try {
   await compare(site, Number(seconds), Number(rounds))
