@@ -7,7 +7,7 @@ set -eu
 packages='python3 perl libcgi-pm-perl git gitweb nginx-light fcgiwrap spawn-fcgi lighttpd apache2
   golang-go gcc libc6-dev curl procps chromium chromium-driver libfcgi-dev libfcgi-perl php-fpm php-cgi
   php-sqlite3 adminer dokuwiki libapache2-mod-fcgid h2o caddy uwsgi-core uwsgi-plugin-python3 gunicorn
-  python3-flask python3-django libplack-perl libfcgi-procmanager-perl ruby'
+  python3-flask python3-django libplack-perl libfcgi-procmanager-perl'
 
 missing=
 for package in $packages; do
