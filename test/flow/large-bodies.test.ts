@@ -1,6 +1,6 @@
 /**
  * Bodies larger than memory would like: the server streams or spools, and stays small (conventions D-2,
- * D-8; promise 4 of the design). 64 MiB each way, or 1 GiB with POSTERN_LARGE=1.
+ * D-8; promise 4 of the design). 128 MiB each way, or 1 GiB with POSTERN_LARGE=1.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -1,7 +1,7 @@
 /**
  * Bodies larger than memory would like, through `postern serve` and workers of two libraries: the server
  * streams or spools and stays small, and so does a worker of our own responder (promise 4 of the design).
- * 64 MiB each way, or 1 GiB with POSTERN_LARGE=1.
+ * 128 MiB each way, or 1 GiB with POSTERN_LARGE=1.
  */
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'

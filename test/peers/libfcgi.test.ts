@@ -39,7 +39,7 @@ function suite(name: string, command: readonly string[]): void {
 
   check('L-5 a setting of the route reaches it', async (t, server) => {
     const response = await server.request('/app/environment')
-    t.match(response.text(), '\0SETTING=of the route\0')
+    t.match(`\0${response.text()}`, '\0SETTING=of the route\0')
   })
 
   check('G-5 what it says on stderr is logged, and no more', async (t, server) => {

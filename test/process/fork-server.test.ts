@@ -55,7 +55,7 @@ warmTest(
   'one fork server for all scripts of an interpreter, gone after close',
   async (t, subject) => {
     const { warm } = subject
-    const before = openDescriptors().size
+    const before = openDescriptors()
     const outcomes = await Promise.all(
       Array.from({ length: 20 }, (_, i) =>
         run(warm, scriptSpec(warmProgram(i % 2 ? 'dice.py' : 'coded.py'))),
@@ -67,7 +67,9 @@ warmTest(
     const server = subject.server()
     await warm.close()
     await untilGone(server)
-    t.equal(openDescriptors().size, before)
+    // Node itself may close one meanwhile.
+    const left = [...openDescriptors()].filter(([fd, what]) => before.get(fd) !== what)
+    t.strictSame(left, [])
     const late = await run(warm, scriptSpec(warmProgram('coded.py')))
     t.notOk(late.forked, 'fresh after close')
   },

@@ -7,14 +7,14 @@ import type { RawConnection } from './raw-http.js'
 
 const MiB = 1024 * 1024
 
-/** Size of a large body in bytes: 64 MiB, or 1 GiB with POSTERN_LARGE=1. */
-export const largeBytes = process.env.POSTERN_LARGE === '1' ? 1024 * MiB : 64 * MiB
+/** Size of a large body in bytes: 128 MiB, or 1 GiB with POSTERN_LARGE=1. */
+export const largeBytes = process.env.POSTERN_LARGE === '1' ? 1024 * MiB : 128 * MiB
 
 /** How long one of them may take. */
 export const largeDeadlineMs = 300_000
 
-/** What a process may grow by while one goes through it. */
-export const growthLimit = 64 * MiB
+/** What a process may grow by while one goes through it: less than it, and more than a newer node leaves to its collector. */
+export const growthLimit = 96 * MiB
 
 const piece = Buffer.alloc(256 * 1024, 'postern ')
 
