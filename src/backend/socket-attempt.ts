@@ -69,9 +69,7 @@ export class SocketAttempt implements Sending, PipeWriter, WorkerSocketEvents {
     socket.on('end', this.#finished)
     socket.on('error', this.#failed)
     socket.on('close', this.#finished)
-    const { address } = upstream
-    if (address.kind === 'unix') socket.connect({ path: address.path })
-    else socket.connect({ host: address.host, port: address.port, noDelay: true })
+    socket.connectTo(upstream.address)
     const { buffer } = body
     const isWhole = body.stdin === 'none' || (buffer?.length ?? Number.MAX_VALUE) <= copiedBytes
     this.#bodyOver = isWhole

@@ -8,6 +8,7 @@
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { platform } from 'node:os'
+import type { Address } from '../upstream/address.js'
 
 /** What the socket reports besides the events of its own. */
 export interface WorkerSocketEvents {
@@ -41,6 +42,12 @@ export class WorkerSocket extends Socket {
     super(options)
     this.#events = events
     this.#free = free
+  }
+
+  /** Begins to connect. */
+  connectTo(address: Address): void {
+    if (address.kind === 'unix') this.connect({ path: address.path })
+    else this.connect({ host: address.host, port: address.port, noDelay: true })
   }
 
   /** Nobody needs the buffer that a chunk lies in any more, all of it: it is read into again. */

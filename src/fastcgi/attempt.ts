@@ -7,6 +7,7 @@
  * for the next.
  */
 
+import type { BodyPipe } from '../backend/body-pipe.js'
 import { feedFile } from '../backend/feed-file.js'
 import { isStreamed } from '../backend/repeat.js'
 import type { TimeLimits } from '../backend/time-limits.js'
@@ -19,7 +20,7 @@ import type { ConnectionRequest, FastCgiConnection } from './connection.js'
 import type { FilterData } from './filter-data.js'
 import { maxContentBytes, protocolStatus } from './record.js'
 import { encodeRequest } from './request-encoder.js'
-import { StreamWriter } from './stdin.js'
+import { streamPipe } from './stdin.js'
 
 /** What is sent. */
 export interface SentRequest {
@@ -60,8 +61,8 @@ export class Attempt implements ConnectionRequest {
   readonly #owner: AttemptOwner
   readonly #sent: SentRequest
   readonly #id: number
-  #stdin: StreamWriter | undefined
-  #data: StreamWriter | undefined
+  #stdin: BodyPipe | undefined
+  #data: BodyPipe | undefined
   /** Something of the body is on its way that cannot be had again. */
   #spent = false
   #sawOutput = false
@@ -106,7 +107,7 @@ export class Attempt implements ConnectionRequest {
       this.#stdinDone()
       return
     }
-    this.#stdin = new StreamWriter(connection, 'stdin', this.#id)
+    this.#stdin = streamPipe(connection, 'stdin', this.#id)
     if (connection.isConnected) this.#feed(this.#stdin)
   }
 
@@ -216,7 +217,7 @@ export class Attempt implements ConnectionRequest {
     this.stopFeeding()
   }
 
-  #feed(stdin: StreamWriter): void {
+  #feed(stdin: BodyPipe): void {
     const { body } = this.#sent
     this.#spent = isStreamed(body)
     const events = this.#events(() => this.#stdinDone())
@@ -235,7 +236,7 @@ export class Attempt implements ConnectionRequest {
     }
     if (!connection.isConnected || this.#data !== undefined) return
     this.#spent = true
-    this.#data = new StreamWriter(connection, 'data', this.#id)
+    this.#data = streamPipe(connection, 'data', this.#id)
     feedStream(
       this.#data,
       data.stream,

@@ -205,8 +205,7 @@ export class FastCgiConnection {
         this.close(new GatewayError('UPSTREAM_CONNECT_TIMEOUT', said))
       }, connectMs)
     }
-    if (address.kind === 'unix') this.#socket.connect({ path: address.path })
-    else this.#socket.connect({ host: address.host, port: address.port, noDelay: true })
+    this.#socket.connectTo(address)
   }
 
   /** Why it is gone, by whether there ever was a connection. */

@@ -6,6 +6,8 @@
  * there is a connection, so that a request whose server cannot be reached is whole for the next. A server that
  * answers before it has read the body, and closes, is heard to the end (L-1).
  */
+
+import type { BodyPipe } from '../backend/body-pipe.js'
 import type { DispatchOwner, Sending } from '../backend/dispatch.js'
 import { feedFile } from '../backend/feed-file.js'
 import { isStreamed } from '../backend/repeat.js'
@@ -16,7 +18,7 @@ import { asGatewayError, type GatewayError } from '../errors.js'
 import type { ByteString } from '../gateway.js'
 import { type Address, describeAddress } from '../upstream/address.js'
 import type { Upstream } from '../upstream/upstreams.js'
-import { BodyWriter } from './body-writer.js'
+import { bodyPipe } from './body-writer.js'
 import type { ConnectionUser, ProxyConnection } from './connection.js'
 import type { ForwardedHead } from './forwarding.js'
 import type { UpstreamHead } from './response-head.js'
@@ -67,7 +69,7 @@ export class Attempt implements Sending, ConnectionUser, ParserEvents {
   readonly #owner: AttemptOwner
   readonly #sent: SentRequest
   readonly #parser: ResponseParser
-  #writer: BodyWriter | undefined
+  #writer: BodyPipe | undefined
   /** Something of the body is on its way that cannot be had again. */
   #spent = false
   #sawOutput = false
@@ -100,7 +102,7 @@ export class Attempt implements Sending, ConnectionUser, ParserEvents {
       owner.limits.bodyDone()
       return
     }
-    this.#writer = new BodyWriter(connection, sent.chunked)
+    this.#writer = bodyPipe(connection, sent.chunked)
     if (connection.isConnected) this.#feed(this.#writer)
   }
 
@@ -194,7 +196,7 @@ export class Attempt implements Sending, ConnectionUser, ParserEvents {
     this.#owner.switched(head, rest)
   }
 
-  #feed(writer: BodyWriter): void {
+  #feed(writer: BodyPipe): void {
     const { body } = this.#sent
     this.#spent = isStreamed(body)
     const events = this.#events()

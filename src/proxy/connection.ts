@@ -160,8 +160,7 @@ export class ProxyConnection {
         this.close(new GatewayError('UPSTREAM_CONNECT_TIMEOUT', said))
       }, connectMs)
     }
-    if (address.kind === 'unix') this.#socket.connect({ path: address.path })
-    else this.#socket.connect({ host: address.host, port: address.port, noDelay: true })
+    this.#socket.connectTo(address)
   }
 
   #received(chunk: Buffer): void {

@@ -5,11 +5,8 @@
  * made here lives until `close`.
  */
 import { dirname } from 'node:path'
-import { fromText } from '../byte-string.js'
-import { CgiGateway } from '../cgi/gateway.js'
-import type { Gateway } from '../gateway.js'
 import { createStaticFiles, type StaticFiles } from '../static/files.js'
-import { serverSoftware } from '../version.js'
+import { createCgiGateway } from './cgi-mount.js'
 import type { CgiRouteConfig, Config, RouteConfig } from './config.js'
 import type { Mount, MountDependencies } from './mount.js'
 
@@ -63,7 +60,7 @@ function createGateway(
 ): Promise<Pick<Mount, 'gateway' | 'workers' | 'upgrades'>> | Pick<Mount, 'gateway'> {
   switch (route.kind) {
     case 'cgi':
-      return { gateway: createCgiGateway(route, config, dependencies) }
+      return { gateway: createCgiGateway(route, folderOf(route), config, dependencies) }
     case 'fastcgi':
       return import('./fastcgi-mount.js').then(({ createFastCgiMount }) =>
         createFastCgiMount(route, config, dependencies),
@@ -89,21 +86,8 @@ function createGateway(
   }
 }
 
-function createCgiGateway(
-  route: CgiRouteConfig,
-  config: Config,
-  { spawner, log, environment }: MountDependencies,
-): Gateway {
-  return new CgiGateway({
-    route,
-    documentRoot: fromText(config.root ?? (route.program ? dirname(route.target) : route.target)),
-    serverName: config.serverName,
-    serverSoftware,
-    clientBodyMs: config.timeouts.bodyMs,
-    spawner,
-    log,
-    hostEnvironment: environment,
-  })
+function folderOf({ program, target }: CgiRouteConfig): string {
+  return program ? dirname(target) : target
 }
 
 /** Sends files that a gateway has allowed; knows no root. */

@@ -4,11 +4,9 @@
  *
  * Loaded only when a configuration has such a route: the start of a server without stays as short as it was.
  */
-import { fromText } from '../byte-string.js'
-import { CgiGateway } from '../cgi/gateway.js'
 import type { Gateway } from '../gateway.js'
-import { serverSoftware } from '../version.js'
 import { cgiVariables, hostProgram, workerCommand } from '../wsgi/host.js'
+import { createCgiGateway } from './cgi-mount.js'
 import {
   type CgiRouteConfig,
   type Config,
@@ -25,7 +23,10 @@ export function createWsgiMount(
   config: Config,
   dependencies: MountDependencies,
 ): { readonly gateway: Gateway; readonly workers?: WorkerGroup } {
-  if (route.mode !== 'workers') return { gateway: createCgiGateway(route, config, dependencies) }
+  if (route.mode !== 'workers') {
+    const program = cgiRouteOf(route, config.dev)
+    return { gateway: createCgiGateway(program, route.directory, config, dependencies) }
+  }
   const { threads, workers: given } = route
   const workers = { ...given, command: workerCommand(route, config.dev) }
   const backend = { kind: 'workers', workers } as const
@@ -35,23 +36,6 @@ export function createWsgiMount(
     config,
     dependencies,
   )
-}
-
-function createCgiGateway(
-  route: WsgiRouteConfig,
-  config: Config,
-  { spawner, log, environment }: MountDependencies,
-): Gateway {
-  return new CgiGateway({
-    route: cgiRouteOf(route, config.dev),
-    documentRoot: fromText(config.root ?? route.directory),
-    serverName: config.serverName,
-    serverSoftware,
-    clientBodyMs: config.timeouts.bodyMs,
-    spawner,
-    log,
-    hostEnvironment: environment,
-  })
 }
 
 function cgiRouteOf(route: WsgiRouteConfig, dev: boolean): CgiRouteConfig {
